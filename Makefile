@@ -1,0 +1,90 @@
+# From a fresh clone, with Python 3.11 and pip alone: `make demo`, `make test`.
+# Everything is installed into .venv; no environment needs to be active.
+# Paths are relative throughout, so that the project's own path may hold spaces.
+
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO := build/demo
+# A process a core; tests of one `xdist_group` share theirs, and so their fixtures.
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help demo test install lint types format tables bench clean
+
+help:
+	@echo 'make demo    train on the embedded reviews, reload, predict (4 minutes)'
+	@echo 'make test    lint, types and all tests, in a virtual environment'
+	@echo 'make lint | types | format | tables | bench | clean'
+
+# Trains into build/demo/saved_models: the committed models stay as they are.
+demo: .venv/.recipes
+	@mkdir -p $(DEMO)
+	@echo '== 1. Train on reviews that the package generates; nothing is downloaded'
+	cd $(DEMO) && ../../$(BIN)/attention-zoo train attention_lstm_reviews
+	@echo '== 2. Reload in a fresh process with plain Keras'
+	cd $(DEMO) && ../../$(BIN)/python -c "$$LOAD"
+	@echo '== 3. Predict in another one, and show where the model looks'
+	cd $(DEMO) && ../../$(BIN)/attention-zoo predict attention_lstm_reviews $(TEXTS)
+	cd $(DEMO) && ../../$(BIN)/attention-zoo explain attention_lstm_reviews $(TEXTS)
+	@echo '== The model, its card and its pictures: $(DEMO)/saved_models'
+
+TEXTS := "all in all the film was not good, but the critics had told us it was great" \
+  "my brother swore it was awful, yet if you ask me this movie felt anything but dull"
+
+define LOAD
+import attention_zoo, keras
+model = keras.models.load_model("saved_models/attention_lstm_reviews/model.keras")
+print(model(keras.ops.convert_to_tensor(["all in all the film was not good"])).numpy())
+endef
+export LOAD
+
+test: lint types
+	$(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) tests/layers
+	KERAS_BACKEND=torch $(PYTEST) tests/layers
+
+install: .venv/.test
+
+lint: .venv/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# A type checker does not follow the mapping of folders to packages in setup.cfg, so
+# the packages are installed under their names first; messages name the real files.
+types: .venv/.test
+	@rm -rf build/types build/lib
+	$(PIP) install --quiet --no-deps --no-build-isolation --target build/types .
+	@set -o pipefail; $(BIN)/mypy | sed -E \
+	  -e 's#build/types/attention_zoo/(layers|recipes|saved_models)/#\1/#' \
+	  -e 's#build/types/attention_zoo/#zoo/#'
+
+# Writes the tables of results and of layers into README.md.
+tables: .venv/.test
+	$(BIN)/python -m benchmarks tables
+
+bench: .venv/.test
+	$(BIN)/python -m benchmarks imports
+
+clean:
+	rm -rf build dist *.egg-info .ruff_cache .hypothesis .venv/.recipes .venv/.test
+	find layers zoo recipes saved_models tests benchmarks -name __pycache__ \
+	  -type d -exec rm -rf {} +
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later, please: make PYTHON=..." \
+	  if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/.recipes: .venv/pyvenv.cfg setup.cfg pyproject.toml
+	$(PIP) install --quiet --editable '.[recipes]'
+	@touch $@
+
+.venv/.test: .venv/pyvenv.cfg setup.cfg pyproject.toml
+	$(PIP) install --quiet --editable '.[recipes,tune,test,jax,torch]'
+	@touch $@ .venv/.recipes

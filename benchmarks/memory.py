@@ -1,0 +1,207 @@
+"""Peak memory and time of attention in blocks, against the same layer of Keras.
+
+    python -m benchmarks memory [--smoke | --races]
+
+Three questions, on TensorFlow in float32, forward and backward in a compiled function:
+
+1. Long sequences, `block_size="auto"` against Keras's own layer: peak memory and time.
+2. How memory grows with T for each score: the exponent of a fit over T.
+3. Short sequences, T 128: time against Keras's own layer, interleaved in one process.
+
+Every point of 1 and 2 is a process of its own. Its peak is what the steps add to the
+process, by the kernel's high-water mark, after a warm-up at T 64. Writes
+`benchmarks/results/memory.csv` and `memory.png`; `make tables` shows them in README.md.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+WIDTH, HEADS, KEY_DIM, BATCH = 64, 4, 16, 2
+RACES = [("additive", 2048), ("multi_head", 8192)]
+SCORES = ["dot", "scaled_dot", "cosine", "general", "location", "additive", "concat"]
+LENGTHS = [1024, 2048, 4096, 8192, 16384]
+SHORT, SHORT_PAIRS = 128, 300
+RESULTS = pathlib.Path("benchmarks/results")
+FIELDS = ["question", "kind", "which", "length", "megabytes", "seconds"]
+
+
+def make(kind, which):
+    """Returns a layer, and a function `(B, T, D) -> (B, T, D)` that calls it on itself.
+
+    Args:
+        kind: `"multi_head"` or the name of a score.
+        which: `"keras"`, `"blocks"` for ours in blocks, `"whole"` for ours at once.
+    """
+    import keras
+
+    from attention_zoo import layers
+
+    block_size = "auto" if which == "blocks" else None
+    if kind == "multi_head":
+        if which == "keras":
+            layer = keras.layers.MultiHeadAttention(HEADS, KEY_DIM)
+        else:
+            layer = layers.MultiHeadAttention(HEADS, KEY_DIM, block_size=block_size)
+        return layer, lambda x: layer(x, x)
+    if which == "keras":
+        own = {
+            "additive": keras.layers.AdditiveAttention,
+            "dot": keras.layers.Attention,
+        }
+        layer = own[kind]()
+        return layer, lambda x: layer([x, x])
+    score = kind
+    if kind == "location":
+        score = layers.LocationScore(max_length=max(LENGTHS))
+    layer = layers.Attention(score=score, block_size=block_size)
+    return layer, lambda x: layer(x, x)
+
+
+def training_step(kind, which):
+    """Returns a compiled forward and backward pass over an input `(B, T, WIDTH)`."""
+    import tensorflow as tf
+
+    layer, call = make(kind, which)
+    call(tf.zeros((BATCH, 64, WIDTH)))
+    weights = [w.value for w in layer.trainable_weights]
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.square(call(x)))
+        return tape.gradient(loss, [x, *weights])
+
+    return step
+
+
+def inputs(length):
+    """Returns a random `(B, T, WIDTH)` tensor."""
+    import numpy as np
+    import tensorflow as tf
+
+    x = np.random.default_rng(0).normal(size=(BATCH, length, WIDTH))
+    return tf.constant(x.astype("float32"))
+
+
+def resident(field):
+    """Returns `VmRSS` or `VmHWM` of this process in megabytes."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+
+
+def measure_point(kind, which, length, steps):
+    """Returns the peak megabytes that the steps add, and the median seconds a step."""
+    step = training_step(kind, which)
+    step(inputs(64))
+    x = inputs(length)
+    before = resident("VmRSS")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step(x)[0].numpy()
+        seconds.append(time.perf_counter() - start)
+    timed = seconds[1:] or seconds  # the first one traces
+    return resident("VmHWM") - before, statistics.median(timed)
+
+
+def in_a_process(question, kind, which, length, steps):
+    """Measures one point in a process of its own and returns its row."""
+    point = [kind, which, str(length), str(steps)]
+    command = [sys.executable, "-m", "benchmarks", "memory", "--point", *point]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    megabytes, seconds = json.loads(output.stdout.splitlines()[-1])
+    row = [question, kind, which, length, round(megabytes, 1), round(seconds, 4)]
+    print(*row, flush=True)
+    return row
+
+
+def race_short(kind, length, pairs):
+    """Returns the rows of ours and Keras's at a short length, interleaved."""
+    whiches = ["blocks", "keras"]
+    steps = {which: training_step(kind, which) for which in whiches}
+    x = inputs(length)
+    seconds = {which: [] for which in whiches}
+    for _ in range(pairs + 10):
+        for which in whiches:
+            start = time.perf_counter()
+            steps[which](x)[0].numpy()
+            seconds[which].append(time.perf_counter() - start)
+    rows = []
+    for which in whiches:
+        median = statistics.median(seconds[which][10:])
+        rows.append(["short", kind, which, length, "", round(median, 6)])
+        print(*rows[-1], flush=True)
+    return rows
+
+
+def growth_exponent(points):
+    """Returns the slope of log megabytes over log length, by least squares."""
+    import numpy as np
+
+    lengths, megabytes = np.array(points, dtype="float64").T
+    return float(np.polyfit(np.log(lengths), np.log(megabytes), 1)[0])
+
+
+def plot(rows, path):
+    """Draws peak memory over T: each score in blocks, Keras's layers as marks."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    grown = [r for r in rows if r[0] == "growth"]
+    for kind in dict.fromkeys(r[1] for r in grown):
+        points = [(r[3], r[4]) for r in grown if r[1] == kind]
+        exponent = growth_exponent(points)
+        axes.plot(*zip(*points, strict=True), ".-", label=f"{kind}, T^{exponent:.2f}")
+    for _, kind, which, length, megabytes, _ in (r for r in rows if r[0] == "race"):
+        mark = "kx" if which == "keras" else "ko"
+        axes.plot(length, megabytes, mark)
+        axes.annotate(f"{which}: {kind} ", (length, megabytes), ha="right", va="center")
+    axes.set(xscale="log", yscale="log", xlabel="T", ylabel="peak memory, MB")
+    axes.set_xticks(LENGTHS, [str(t) for t in LENGTHS])
+    axes.set_title("Forward and backward, batch 2, width 64, float32")
+    axes.legend(fontsize=8, title="ours, block_size='auto'", title_fontsize=8)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog="benchmarks memory")
+    parser.add_argument("--smoke", action="store_true", help="seconds, writes nothing")
+    parser.add_argument("--races", action="store_true", help="leave out the growth")
+    parser.add_argument("--point", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.point:
+        kind, which, length, steps = options.point
+        print(json.dumps(measure_point(kind, which, int(length), int(steps))))
+        return 0
+    races = [("additive", 256)] if options.smoke else RACES
+    lengths, scores = (LENGTHS, SCORES)
+    if options.smoke:
+        lengths, scores = [256, 512], ["dot"]
+    rows = []
+    for kind, length in races:
+        for which in ("keras", "blocks"):
+            rows.append(in_a_process("race", kind, which, length, 6))
+    for kind in [] if options.races else scores:
+        for length in lengths:
+            rows.append(in_a_process("growth", kind, "blocks", length, 1))
+    kinds = ["dot"] if options.smoke else ["dot", "additive", "multi_head"]
+    for kind in kinds:
+        rows += race_short(kind, SHORT, 5 if options.smoke else SHORT_PAIRS)
+    if options.smoke:
+        return 0
+    RESULTS.mkdir(exist_ok=True)
+    with open(RESULTS / "memory.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([FIELDS, *rows])
+    if not options.races:
+        plot(rows, RESULTS / "memory.png")
+    return 0

@@ -1,0 +1,169 @@
+"""The tables of README.md and docs/layers.md: from the cards and the factory.
+
+    python -m benchmarks tables [--check]
+
+Each table stands between a pair of marks, `<!-- results:start -->` and
+`<!-- results:end -->`; only what is between them is written.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import re
+import sys
+
+from attention_zoo.layers import get_family, list_attentions
+from attention_zoo.layers.factory import FAMILIES, attention_class
+
+README = pathlib.Path("README.md")
+LAYERS = pathlib.Path("docs/layers.md")
+
+
+def results(cards):
+    """Returns the Markdown table of test results.
+
+    Args:
+        cards: List of parsed `card.json`s.
+    """
+    if not cards:
+        return "No model has been trained yet."
+    lines = [
+        "| recipe | data | test accuracy | no attention | linear baseline | seeds "
+        "| parameters | file |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for card in sorted(cards, key=lambda card: card["recipe"]):
+        baselines = dict(card["baselines"])
+        twin = baselines.pop("no_attention", None)
+        linear = max(baselines.values(), key=_accuracy, default=None)
+        name = card["recipe"]
+        cells = [
+            f"[{name}](saved_models/{name}/README.md)",
+            f"`{card['dataset']}`",
+            _score(card),
+            _score(twin),
+            _score(linear),
+            str(len(card.get("seeds", [])) or 1),
+            f"{card['parameters']:,}",
+            f"{card['model_file_mb']} MB",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def families():
+    """Returns the Markdown table of the families and the names in each."""
+    lines = ["| family | attentions |", "| --- | --- |"]
+    for family in FAMILIES:
+        names = ", ".join(f"`{name}`" for name in list_attentions(family=family))
+        lines.append(f"| {family} | {names} |")
+    return "\n".join(lines)
+
+
+def attentions():
+    """Returns the Markdown table of the layers that `create_attention` makes."""
+    lines = ["| name | class | family | what it is |", "| --- | --- | --- | --- |"]
+    for name in list_attentions():
+        cls = attention_class(name)
+        summary = cls.__doc__.strip().splitlines()[0].rstrip(".")
+        paper = re.search(r"https://[^\s)>,]+", cls.__doc__)
+        link = f" ([paper]({paper[0].rstrip('.')}))" if paper else ""
+        row = f"`{name}` | `{cls.__name__}` | {get_family(name)} | {summary}{link}"
+        lines.append(f"| {row} |")
+    return "\n".join(lines)
+
+
+def memory(file):
+    """Returns the Markdown table of the memory benchmark's results, from its CSV."""
+    if not file.exists():
+        return "Not measured yet."
+    with open(file, newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    lines = [
+        "| training step | Keras | ours, in blocks | memory | time |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        if row["question"] == "growth" or row["which"] != "keras":
+            continue
+        key = ("question", "kind", "length")
+        ours = next(
+            r
+            for r in rows
+            if r["which"] == "blocks" and all(r[k] == row[k] for k in key)
+        )
+        times = float(row["seconds"]), float(ours["seconds"])
+        cells = [f"{row['kind']}, T {row['length']}"]
+        if row["megabytes"]:
+            sizes = float(row["megabytes"]), float(ours["megabytes"])
+            cells += [
+                f"{size:,.0f} MB, {t:.2f} s"
+                for size, t in zip(sizes, times, strict=True)
+            ]
+            cells.append(f"1/{sizes[0] / sizes[1]:.0f}")
+        else:
+            cells += [f"{1000 * t:.2f} ms" for t in times] + [""]
+        cells.append(f"{times[1] / times[0]:.2f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _accuracy(row):
+    return row.get("accuracy_mean", row.get("accuracy"))
+
+
+def _score(row):
+    """Returns `mean ± deviation` of a card or of one of its baselines."""
+    if row is None:
+        return ""
+    spread = f" ± {row['accuracy_std']:.4f}" if "accuracy_std" in row else ""
+    return f"{_accuracy(row):.4f}{spread}"
+
+
+def fill(text, tables):
+    """Returns a text with every table put between its marks.
+
+    Args:
+        text: String that holds the marks of each table.
+        tables: Dict of a table's name to its Markdown.
+    """
+    for name, table in tables.items():
+        start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+        if text.count(start) != 1 or text.count(end) != 1:
+            raise SystemExit(f"a document lacks the marks {start} ... {end}")
+        head, rest = text.split(start)
+        tail = rest.split(end)[1]
+        text = f"{head}{start}\n{table}\n{end}{tail}"
+    return text
+
+
+def read_cards(folder):
+    """Returns the parsed cards of the entries in a folder, smoke runs left out."""
+    files = sorted(pathlib.Path(folder).glob("[!.]*/card.json"))
+    cards = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return [card for card in cards if not card.get("smoke")]
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks tables")
+    parser.add_argument("--check", action="store_true", help="only say what is stale")
+    check = parser.parse_args(arguments).check
+    tables = {
+        README: {
+            "results": results(read_cards("saved_models")),
+            "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
+            "families": families(),
+        },
+        LAYERS: {"layers": attentions()},
+    }
+    stale = 0
+    for file, own in tables.items():
+        old = file.read_text(encoding="utf-8")
+        new = fill(old, own)
+        stale |= old != new
+        if check:
+            print(f"{file}: {'up to date' if old == new else 'stale'}", file=sys.stderr)
+        else:
+            file.write_text(new, encoding="utf-8")
+    return int(check and stale)

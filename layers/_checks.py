@@ -1,0 +1,108 @@
+"""Argument checks that raise in Keras's form: wrong, expected, `Received`."""
+
+import difflib
+
+import keras
+
+
+def check_positive_integer(owner, **arguments):
+    """Raises `ValueError` unless every argument is an integer of at least 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. "
+                f"Expected a positive integer. Received: {name}={value!r}"
+            )
+
+
+def check_rate(owner, **arguments):
+    """Raises `ValueError` unless every argument is a number in `[0, 1)`."""
+    for name, value in arguments.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 <= value < 1:
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. "
+                f"Expected a number in [0, 1). Received: {name}={value!r}"
+            )
+
+
+def check_choice(owner, choices, **arguments):
+    """Raises `ValueError` unless every argument is in the closed set `choices`."""
+    for name, value in arguments.items():
+        if value not in choices:
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. Expected one of "
+                f"{list(choices)}. Received: {name}={value!r}{suggest(value, choices)}"
+            )
+
+
+def suggest(name, choices):
+    """Returns ` (did you mean 'x'?)` when a choice is near `name`, else nothing."""
+    near = difflib.get_close_matches(str(name), [str(c) for c in choices], n=3)
+    return f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
+
+
+def check_rank(owner, rank, **shapes):
+    """Raises `ValueError` unless every shape has `rank` dimensions."""
+    for name, shape in shapes.items():
+        if len(shape) != rank:
+            raise ValueError(
+                f"`{owner}` expects `{name}` of rank {rank}. "
+                f"Received: {name}.shape={tuple(shape)}"
+            )
+
+
+def check_attention_shapes(owner, query, value, key):
+    """Raises `ValueError` unless shapes are (B, Tq, Dq), (B, Tv, Dv), (B, Tv, Dk)."""
+    check_rank(owner, 3, query=query, value=value, key=key)
+    described = (
+        f"Received: query.shape={tuple(query)}, value.shape={tuple(value)}, "
+        f"key.shape={tuple(key)}"
+    )
+    if not _agree(query[0], value[0]) or not _agree(query[0], key[0]):
+        raise ValueError(
+            f"`{owner}` expects `query`, `value` and `key` of one batch size. "
+            f"{described}"
+        )
+    if not _agree(value[1], key[1]):
+        raise ValueError(
+            f"`{owner}` expects `value` and `key` of one length. {described}"
+        )
+
+
+def check_mask(owner, name, mask, shape):
+    """Raises unless `mask` is boolean or integer and fits `shape`; returns it as bool.
+
+    Args:
+        owner: Name of the layer, for the message.
+        name: Name of the argument, for the message.
+        mask: Tensor or None.
+        shape: Tuple the mask must match; None stands for any size, and a
+            dimension of 1 in the mask broadcasts.
+
+    Returns:
+        The mask as a boolean tensor, or None.
+    """
+    if mask is None:
+        return None
+    mask = keras.ops.convert_to_tensor(mask)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if dtype != "bool" and "int" not in dtype:
+        raise ValueError(
+            f"`{owner}` expects `{name}` of a boolean or integer dtype, True where a "
+            f"position may be seen. Received: {name}.dtype={dtype}"
+        )
+    received = tuple(mask.shape)
+    fits = len(received) == len(shape) and all(
+        a == 1 or _agree(a, b) for a, b in zip(received, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{owner}` expects `{name}` of shape {shape}. "
+            f"Received: {name}.shape={received}"
+        )
+    return keras.ops.cast(mask, "bool")
+
+
+def _agree(a, b):
+    return a is None or b is None or a == b

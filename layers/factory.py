@@ -1,0 +1,225 @@
+"""Attention layers by name: what a model or a recipe takes as its `attention`."""
+
+import fnmatch
+
+import keras
+
+from attention_zoo.layers._checks import suggest
+from attention_zoo.layers.adaptive import AdaptiveAttention
+from attention_zoo.layers.attention import Attention
+from attention_zoo.layers.bahdanau import BahdanauAttention
+from attention_zoo.layers.coverage import CoverageAttention
+from attention_zoo.layers.differential import DifferentialAttention
+from attention_zoo.layers.external import ExternalAttention
+from attention_zoo.layers.gated import GatedAttention
+from attention_zoo.layers.hard import HardAttention
+from attention_zoo.layers.hierarchical import HierarchicalAttention
+from attention_zoo.layers.linear import LinearAttention
+from attention_zoo.layers.linformer import LinformerAttention
+from attention_zoo.layers.local import LocalAttention
+from attention_zoo.layers.location_aware import LocationAwareAttention
+from attention_zoo.layers.luong import LuongAttention
+from attention_zoo.layers.monotonic import MonotonicAttention
+from attention_zoo.layers.multi_head import MultiHeadAttention
+from attention_zoo.layers.multi_head_pooling import MultiHeadAttentionPooling
+from attention_zoo.layers.nystrom import NystromAttention
+from attention_zoo.layers.performer import PerformerAttention
+from attention_zoo.layers.pooling import AttentionPooling
+from attention_zoo.layers.self_attention import SelfAttention
+from attention_zoo.layers.synthesizer import DenseSynthesizer, RandomSynthesizer
+from attention_zoo.layers.vision.axial_attention import AxialAttention
+from attention_zoo.layers.vision.bam import BAM
+from attention_zoo.layers.vision.cbam import CBAM
+from attention_zoo.layers.vision.channel_attention import ChannelAttention
+from attention_zoo.layers.vision.concurrent_squeeze_excite import (
+    ConcurrentSqueezeExcite,
+)
+from attention_zoo.layers.vision.coordinate_attention import CoordinateAttention
+from attention_zoo.layers.vision.criss_cross import CrissCross
+from attention_zoo.layers.vision.divided_space_time_attention import (
+    DividedSpaceTimeAttention,
+)
+from attention_zoo.layers.vision.double_attention import DoubleAttention
+from attention_zoo.layers.vision.dual_attention import DualAttention
+from attention_zoo.layers.vision.dynamic_conv import DynamicConv
+from attention_zoo.layers.vision.efficient_channel_attention import (
+    EfficientChannelAttention,
+)
+from attention_zoo.layers.vision.frequency_channel_attention import (
+    FrequencyChannelAttention,
+)
+from attention_zoo.layers.vision.gather_excite import GatherExcite
+from attention_zoo.layers.vision.global_context import GlobalContext
+from attention_zoo.layers.vision.large_kernel_attention import LargeKernelAttention
+from attention_zoo.layers.vision.non_local import NonLocal
+from attention_zoo.layers.vision.parallel_polarized_attention import (
+    ParallelPolarizedAttention,
+)
+from attention_zoo.layers.vision.pixel_attention import PixelAttention
+from attention_zoo.layers.vision.selective_kernel import SelectiveKernel
+from attention_zoo.layers.vision.shuffle_attention import ShuffleAttention
+from attention_zoo.layers.vision.simam import SimAM
+from attention_zoo.layers.vision.spatial_attention import SpatialAttention
+from attention_zoo.layers.vision.split_attention import SplitAttention
+from attention_zoo.layers.vision.squeeze_excite import SqueezeExcite
+from attention_zoo.layers.vision.style_recalibration import StyleRecalibration
+from attention_zoo.layers.vision.temporal_attention import TemporalAttention
+from attention_zoo.layers.vision.triplet_attention import TripletAttention
+from attention_zoo.layers.vision.window_attention import WindowAttention
+
+# Families say how a layer is called. B batch, T time, D width.
+#   sequence  layer(query, value): (B, Tq, Dq), (B, Tv, Dv) -> (B, Tq, Dv)
+#   linear    as sequence, at a cost linear in time
+#   self      layer(inputs): (B, T, D) -> (B, T, D)
+#   pooling   layer(inputs): (B, T, D) -> (B, D)
+#   hierarchical
+#             layer(inputs): (B, S, T, D) -> (B, D)
+#   channel, spatial, hybrid, branch
+#             layer(inputs): (B, H, W, C) -> (B, H, W, C)
+#   temporal  layer(inputs): (B, T, H, W, C) -> (B, T, H, W, C)
+FAMILIES: dict[str, dict[str, type]] = {
+    "sequence": {
+        "differential_attention": DifferentialAttention,
+        "adaptive_attention": AdaptiveAttention,
+        "multi_head_attention": MultiHeadAttention,
+        "attention": Attention,
+        "bahdanau_attention": BahdanauAttention,
+        "luong_attention": LuongAttention,
+        "hard_attention": HardAttention,
+        "monotonic_attention": MonotonicAttention,
+        "location_aware_attention": LocationAwareAttention,
+        "coverage_attention": CoverageAttention,
+    },
+    "self": {
+        "self_attention": SelfAttention,
+        "dense_synthesizer": DenseSynthesizer,
+        "random_synthesizer": RandomSynthesizer,
+        "external_attention": ExternalAttention,
+    },
+    "linear": {
+        "linear_attention": LinearAttention,
+        "performer_attention": PerformerAttention,
+        "linformer_attention": LinformerAttention,
+        "local_attention": LocalAttention,
+        "nystrom_attention": NystromAttention,
+    },
+    "pooling": {
+        "multi_head_attention_pooling": MultiHeadAttentionPooling,
+        "gated_attention": GatedAttention,
+        "attention_pooling": AttentionPooling,
+    },
+    "hierarchical": {
+        "hierarchical_attention": HierarchicalAttention,
+    },
+    "channel": {
+        "channel_attention": ChannelAttention,
+        "efficient_channel_attention": EfficientChannelAttention,
+        "frequency_channel_attention": FrequencyChannelAttention,
+        "gather_excite": GatherExcite,
+        "global_context": GlobalContext,
+        "squeeze_excite": SqueezeExcite,
+        "style_recalibration": StyleRecalibration,
+    },
+    "spatial": {
+        "axial_attention": AxialAttention,
+        "criss_cross": CrissCross,
+        "double_attention": DoubleAttention,
+        "large_kernel_attention": LargeKernelAttention,
+        "non_local": NonLocal,
+        "pixel_attention": PixelAttention,
+        "spatial_attention": SpatialAttention,
+        "window_attention": WindowAttention,
+    },
+    "hybrid": {
+        "bam": BAM,
+        "cbam": CBAM,
+        "concurrent_squeeze_excite": ConcurrentSqueezeExcite,
+        "coordinate_attention": CoordinateAttention,
+        "dual_attention": DualAttention,
+        "parallel_polarized_attention": ParallelPolarizedAttention,
+        "shuffle_attention": ShuffleAttention,
+        "simam": SimAM,
+        "triplet_attention": TripletAttention,
+    },
+    "branch": {
+        "dynamic_conv": DynamicConv,
+        "selective_kernel": SelectiveKernel,
+        "split_attention": SplitAttention,
+    },
+    "temporal": {
+        "divided_space_time_attention": DividedSpaceTimeAttention,
+        "temporal_attention": TemporalAttention,
+    },
+}
+
+# Values for arguments that a class requires and a caller by name may leave out.
+DEFAULTS = {
+    CoverageAttention: {"units": 64},
+    LocationAwareAttention: {"units": 64},
+    MultiHeadAttention: {"num_heads": 4, "key_dim": 16},
+    MultiHeadAttentionPooling: {"num_heads": 4, "key_dim": 16},
+    BahdanauAttention: {"units": 64},
+    DenseSynthesizer: {"max_length": 512},
+    LinformerAttention: {"max_length": 512},
+    RandomSynthesizer: {"max_length": 512},
+}
+
+
+def list_attentions(pattern="*", family=None):
+    """Returns the sorted names of the attention layers that `create_attention` makes.
+
+    Args:
+        pattern: Shell-style wildcard, as in `"*pool*"`. Defaults to `"*"`.
+        family: One of the families of `get_family`. Defaults to `None`: all.
+
+    Raises:
+        ValueError: for an unknown family.
+    """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(
+            f"Unknown family of attentions. Expected one of {list(FAMILIES)}. "
+            f"Received: family={family!r}{suggest(family, FAMILIES)}"
+        )
+    chosen = FAMILIES if family is None else {family: FAMILIES[family]}
+    names = [name for members in chosen.values() for name in members]
+    return sorted(fnmatch.filter(names, pattern))
+
+
+def get_family(name):
+    """Returns the family of the attention called `name`, which says how to call it.
+
+    `"sequence"`: `layer(query, value)`; `"self"`: `layer(inputs)` of unchanged shape;
+    `"pooling"`: `layer(inputs)` to one vector a row; `"channel"`, `"spatial"`,
+    `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and `"temporal"` on a video, of
+    unchanged shape.
+
+    Raises:
+        ValueError: for an unknown name, with the near ones.
+    """
+    for family, members in FAMILIES.items():
+        if name in members:
+            return family
+    names = list_attentions()
+    raise ValueError(
+        f"Unknown attention. Expected one of {names}. "
+        f"Received: name={name!r}{suggest(name, names)}"
+    )
+
+
+def create_attention(name, **config):
+    """Returns the attention layer called `name`.
+
+    Args:
+        name: One of `list_attentions()`.
+        **config: Arguments of its class.
+
+    Raises:
+        ValueError: for an unknown name, with the near ones.
+    """
+    cls = FAMILIES[get_family(name)][name]
+    return cls(**{**DEFAULTS.get(cls, {}), **config})
+
+
+def attention_class(name) -> type[keras.layers.Layer]:
+    """Returns the class behind `name`."""
+    return FAMILIES[get_family(name)][name]

@@ -1,0 +1,136 @@
+"""Split attention."""
+
+import keras
+from keras import ops
+
+from attention_zoo.layers._checks import check_positive_integer
+from attention_zoo.layers.vision._shared import (
+    BranchLayer,
+    check_divisible,
+    check_odd,
+    convolution,
+    global_average,
+)
+from attention_zoo.layers.vision.selective_kernel import choose_branches
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class SplitAttention(BranchLayer):
+    """A convolution over splits of the channels, and each channel chooses a split.
+
+    1. Splits: one convolution of `radix` groups to `radix * filters` channels, batch
+       normalisation and relu: `conv`, `norm`; the i-th `filters` channels are split i.
+    2. The mean of each channel of the sum of the splits, `reduce` to
+       `max(min_width, radix C / ratio)` units, batch normalisation (`reduce_norm`) and
+       relu, `select`.
+    3. For each channel a softmax over the splits, shape `(B, radix, filters)`; a
+       sigmoid where `radix` is 1.
+    4. Output: the sum of the splits weighed so, shape `(B, H, W, filters)`.
+
+    This is the block of ResNeSt with one cardinal group, its default.
+
+    Cost at 64 channels on a 32 x 32 map: 43,456 parameters, 75,509,760 FLOPs.
+
+    Args:
+        filters: Number of channels of the output. Defaults to `None`: as many as the
+            inputs have.
+        radix: Number of splits; it must divide the channels. Defaults to `2`.
+        kernel_size: Odd reach of the convolution. Defaults to `3`.
+        ratio: How many times narrower the hidden layer is. Defaults to `4`.
+        min_width: Least width of the hidden layer. Defaults to `32`.
+        activation: Activation of splits and hidden layer. Defaults to `"relu"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
+            `keras.config.image_data_format()`.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
+        return_attention_scores: Whether the weights are returned too.
+        training: Boolean, for the batch normalisation.
+
+    Returns:
+        Output of shape `(B, H, W, filters)`, and with `return_attention_scores=True`
+        the weights of shape `(B, radix, filters)`.
+
+    Raises:
+        ValueError: for another rank, for channels that `radix` does not divide, and for
+            an even `kernel_size`.
+
+    Reference: Zhang et al. 2020, https://arxiv.org/abs/2004.08955
+    """
+
+    def __init__(
+        self,
+        filters=None,
+        radix=2,
+        kernel_size=3,
+        ratio=4,
+        min_width=32,
+        activation="relu",
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(filters=filters, data_format=data_format, **kwargs)
+        owner = type(self).__name__
+        check_positive_integer(owner, radix=radix, ratio=ratio, min_width=min_width)
+        check_odd(owner, kernel_size=kernel_size)
+        self.radix = radix
+        self.kernel_size = kernel_size
+        self.ratio = ratio
+        self.min_width = min_width
+        self.activation = keras.activations.get(activation)
+
+    def build_maps(self, shape):
+        policy, channels = self.dtype_policy, shape[-1]
+        filters = self.filters or channels
+        check_divisible(type(self).__name__, channels, radix=self.radix)
+        self._conv = convolution(
+            len(shape) - 2,
+            self.radix * filters,
+            self.kernel_size,
+            policy,
+            groups=self.radix,
+            use_bias=False,
+            name="conv",
+        )
+        self._norm = keras.layers.BatchNormalization(dtype=policy, name="norm")
+        hidden = max(self.min_width, -(-self.radix * channels // self.ratio))
+        self._reduce = keras.layers.Dense(
+            hidden, use_bias=False, dtype=policy, name="reduce"
+        )
+        self._reduce_norm = keras.layers.BatchNormalization(
+            dtype=policy, name="reduce_norm"
+        )
+        self._select = keras.layers.Dense(
+            self.radix * filters, dtype=policy, name="select"
+        )
+        self._conv.build(shape)
+        self._norm.build((*shape[:-1], self.radix * filters))
+        self._reduce.build((shape[0], filters))
+        self._reduce_norm.build((shape[0], hidden))
+        self._select.build((shape[0], hidden))
+
+    def attend_maps(self, x):
+        maps = self.activation(self._norm(self._conv(x)))
+        split = (self.radix, maps.shape[-1] // self.radix)
+        maps = ops.reshape(maps, (*ops.shape(maps)[:-1], *split))
+        hidden = self._reduce(global_average(ops.sum(maps, axis=-2)))
+        logits = self._select(self.activation(self._reduce_norm(hidden)))
+        logits = ops.reshape(logits, (-1, *split))
+        if self.radix > 1:
+            return choose_branches(maps, logits)
+        weights = ops.sigmoid(logits)
+        places = tuple(range(1, len(x.shape) - 1))
+        return (maps * ops.expand_dims(weights, places))[..., 0, :], weights
+
+    def scores_shape(self, shape):
+        return (shape[0], self.radix, self.filters or shape[-1])
+
+    def get_config(self):
+        config = {
+            "radix": self.radix,
+            "kernel_size": self.kernel_size,
+            "ratio": self.ratio,
+            "min_width": self.min_width,
+            "activation": keras.activations.serialize(self.activation),
+        }
+        return {**super().get_config(), **config}

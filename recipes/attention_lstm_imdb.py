@@ -1,0 +1,54 @@
+"""attention_lstm on imdb_reviews: 25,000 film reviews, two classes.
+
+The classifier of Yang et al. 2016 (https://aclanthology.org/N16-1174) at the level of
+words. Films of the test split are in no training review, so that what a model learns of
+names does not carry over; word vectors counted on the 50,000 unlabelled reviews do.
+
+    attention-zoo train attention_lstm_imdb --seeds 3
+
+Time: 334 s a seed on one core of an AMD EPYC, and as much for the twin.
+Expected: test accuracy of at least 0.885.
+Measured: 0.9063 over three seeds, with a standard deviation of 0.0012. In the same run:
+without attention 0.8962, bag of words 0.8829, and TF-IDF of words and pairs 0.9086. The
+linear model of word pairs wins.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="attention_lstm_imdb",
+    model="attention_lstm",
+    dataset="imdb_reviews",
+    kind="text",
+    expected={"accuracy": 0.885},
+    config={
+        "embedding_dim": 100,
+        "units": 64,
+        "attention": "attention_pooling",
+        "embedding_dropout": 0.4,
+        "dropout": 0.5,
+    },
+    pipeline={
+        "max_length": 800,  # 98 % of the reviews are shorter
+        "vocabulary_size": 20000,
+        "word_dropout": 0.1,
+        "word_vectors": "unsupervised",
+    },
+    train_split="train[:95%]",
+    validation_split="train[95%:]",
+    batch_size=128,
+    epochs=3,  # it overfits from the third epoch on
+    learning_rate=3e-3,
+    warmup=0.1,
+    weight_decay=0.01,
+    ema=0.99,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "units": hp.Choice("units", [32, 64, 96]),
+        "learning_rate": hp.Float("learning_rate", 1e-3, 6e-3, sampling="log"),
+        "embedding_dropout": hp.Float("embedding_dropout", 0.2, 0.6, step=0.1),
+    }

@@ -1,0 +1,408 @@
+"""The promises that every attention layer keeps, as one checker over cases.
+
+A test module of a layer lists `CASES`; `test_promises.py` runs `check_layer` on each,
+and `test_saved_layers.py` opens each in fresh processes on all backends.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+BACKEND = keras.config.backend()
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One layer with its inputs, and the formula it must agree with.
+
+    Attributes:
+        name: Name of the case, unique among all.
+        cls: Class of the layer.
+        config: Constructor arguments.
+        inputs: Argument name -> shape, in call order; a different prime each dimension.
+        formula: `formula(weights, inputs, masks)` in float64 NumPy, written from the
+            paper; `weights` and `inputs` map names to arrays, `masks` maps names to
+            boolean arrays or is empty. Returns the output, or (output, scores).
+        masks: Names of the padding masks the layer takes: `"mask"` belongs to the first
+            input, `"x_mask"` to input `x`.
+        scores: Shape of the returned attention scores; None if the layer returns none.
+        empty_is_zero: Whether a row of padding throughout gives a zero output.
+        dynamic: Axes of the inputs that may be unknown, beside the batch.
+        tolerance: Allowed distance from the formula in float32.
+        call: Further call arguments.
+        int_inputs: Names of the inputs that hold integers below 5.
+        unread: Names of the inputs whose content the layer does not look at.
+        jumps: Whether the layer chooses one position, so that rounding may choose
+            another: low precision is then checked for being finite only.
+    """
+
+    name: str
+    cls: type
+    config: dict
+    inputs: dict
+    formula: Callable | None = None
+    masks: tuple = ()
+    scores: tuple | None = None
+    empty_is_zero: bool = True
+    dynamic: tuple = (1,)
+    tolerance: float = 1e-5
+    call: dict = dataclasses.field(default_factory=dict)
+    int_inputs: tuple = ()
+    unread: tuple = ()
+    jumps: bool = False
+
+    def __str__(self):
+        return self.name
+
+    def make(self, **config):
+        return self.cls(**{"name": "layer", **self.config, **config})
+
+    def draw(self, seed=0):
+        """Returns random inputs by name."""
+        rng = np.random.default_rng(seed)
+        return {
+            name: rng.integers(0, 5, shape)
+            if name in self.int_inputs
+            else rng.normal(size=shape).astype("float32")
+            for name, shape in self.inputs.items()
+        }
+
+    def input_of(self, mask):
+        """Returns the name of the input that the mask called `mask` belongs to."""
+        return next(iter(self.inputs)) if mask == "mask" else mask.removesuffix("_mask")
+
+    def draw_masks(self, empty_row=False):
+        """Returns padding masks by name: the last two steps of row 0 are padding,
+        and with `empty_row` all of row 1."""
+        masks = {}
+        for name in self.masks:
+            batch, length = self.inputs[self.input_of(name)][:2]
+            mask = np.ones((batch, length), bool)
+            mask[0, -2:] = False
+            if empty_row:
+                mask[1] = False
+            masks[name] = mask
+        return masks
+
+
+def to_numpy(x):
+    x = keras.tree.map_structure(
+        lambda t: np.asarray(ops.convert_to_numpy(ops.cast(t, "float32"))), x
+    )
+    return tuple(x) if isinstance(x, list) else x
+
+
+def named_weights(layer, dtype="float64"):
+    """Returns name -> array; a sublayer's weights are called `sublayer/weight`."""
+    prefix = f"{layer.name}/"
+    return {
+        w.path.split(prefix, 1)[-1]: ops.convert_to_numpy(w).astype(dtype)
+        for w in layer.weights
+        if "seed_generator" not in w.path
+    }
+
+
+def shake(layer, seed=1):
+    """Moves every weight off its initial value, so that no zero or one hides a bug."""
+    rng = np.random.default_rng(seed)
+    for w in layer.trainable_weights:
+        w.assign(ops.convert_to_numpy(w) + 0.3 * rng.normal(size=w.shape))
+
+
+def built_layer(case, **config):
+    """Returns the case's layer, called once and with shaken weights."""
+    layer = case.make(**config)
+    layer(**case.draw(), **case.call)
+    shake(layer)
+    return layer
+
+
+def first(output):
+    return output[0] if isinstance(output, (tuple, list)) else output
+
+
+def functional_model(layer, case, dynamic=True):
+    """Returns a functional model around `layer`; masks come as extra inputs."""
+    inputs, tensors = {}, {}
+    for name, shape in case.inputs.items():
+        free = [
+            None if dynamic and axis in case.dynamic else size
+            for axis, size in enumerate(shape)
+        ]
+        dtype = "int32" if name in case.int_inputs else "float32"
+        tensors[name] = inputs[name] = keras.Input(free[1:], dtype=dtype, name=name)
+    for name in case.masks:
+        length = tensors[case.input_of(name)].shape[1]
+        tensors[name] = inputs[name] = keras.Input((length,), dtype="bool", name=name)
+    return keras.Model(inputs, first(layer(**tensors, **case.call)))
+
+
+def loss_and_gradients(layer, inputs, wrt, **call):
+    """Returns the loss, the weights' gradients and those of the inputs named in `wrt`.
+
+    The loss weighs the output by fixed random numbers: a plain sum would hide
+    gradients that cancel.
+    """
+
+    def loss_of(output):
+        output = ops.cast(first(output), "float32")
+        size = np.prod(output.shape)
+        weights = np.cos(np.arange(size, dtype="float32")).reshape(output.shape)
+        weights = ops.convert_to_tensor(weights)
+        return ops.sum(output * weights) + 0.5 * ops.sum(ops.square(output))
+
+    if not layer.trainable_weights and not wrt:
+        return 0.0, [], []
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        inputs = {k: tf.convert_to_tensor(v) for k, v in inputs.items()}
+        variables = [w.value for w in layer.trainable_weights]
+        with tf.GradientTape() as tape:
+            tape.watch([inputs[n] for n in wrt])
+            loss = loss_of(layer(**inputs, **call))
+        found = tape.gradient(loss, [*variables, *(inputs[n] for n in wrt)])
+        found = [None if g is None else tf.convert_to_tensor(g) for g in found]
+    elif BACKEND == "jax":
+        import jax
+
+        def pure(trainable, watched):
+            given = {**inputs, **dict(zip(wrt, watched, strict=True))}
+            rest = [v.value for v in layer.non_trainable_variables]
+            return loss_of(layer.stateless_call(trainable, rest, **given, **call)[0])
+
+        variables = [w.value for w in layer.trainable_weights]
+        watched = [ops.convert_to_tensor(inputs[n]) for n in wrt]
+        loss, grads = jax.jit(jax.value_and_grad(pure, argnums=(0, 1)))(
+            variables, watched
+        )
+        found = [*grads[0], *grads[1]]
+    else:
+        inputs = {k: ops.convert_to_tensor(v) for k, v in inputs.items()}
+        for n in wrt:
+            inputs[n] = inputs[n].detach().requires_grad_(True)
+        layer.zero_grad()
+        loss = loss_of(layer(**inputs, **call))
+        loss.backward()
+        found = [w.value.grad for w in layer.trainable_weights]
+        found += [inputs[n].grad for n in wrt]
+    arrays = [None if g is None else to_numpy(g) for g in found]
+    count = len(layer.trainable_weights)
+    return float(to_numpy(loss)), arrays[:count], arrays[count:]
+
+
+def check_layer(case):
+    """Runs the checks below on `case`.
+
+    JAX compiles every operation for every shape, which takes most of the time there: it
+    runs the checks of values, masks, gradients and compilation. What a layer says of
+    itself is the same code on every backend.
+    """
+    checks = [check_values, check_masks, check_gradients, check_compiled]
+    if BACKEND != "jax":
+        checks += [check_shapes, check_dtypes, check_scores]
+    if BACKEND == "tensorflow":
+        checks.append(check_config)
+    for check in checks:
+        check(case)
+
+
+def check_config(case):
+    layer = case.make()
+    config = layer.get_config()
+    for key in case.config:
+        assert key in config, f"get_config lacks the constructor's `{key}`"
+        assert hasattr(layer, key), f"the argument `{key}` is not kept as an attribute"
+    clone = case.cls.from_config(config)
+    assert clone.get_config() == config
+    whole = keras.saving.serialize_keras_object(layer)
+    assert whole["registered_name"] == f"attention_zoo>{case.cls.__name__}"
+    restored = keras.saving.deserialize_keras_object(whole)
+    assert type(restored) is case.cls
+    assert restored.get_config() == config
+
+
+def check_shapes(case):
+    """The symbolic shape is the eager shape, with known and unknown sizes."""
+    layer = built_layer(case)
+    inputs = case.draw()
+    eager = to_numpy(first(layer(**inputs, **case.call)))
+    symbolic = {
+        name: keras.KerasTensor(x.shape, "int32" if x.dtype.kind == "i" else "float32")
+        for name, x in inputs.items()
+    }
+    spec = layer(**symbolic, **case.call)
+    assert tuple(first(spec).shape) == eager.shape
+    assert first(spec).dtype == layer.compute_dtype
+    if case.scores is not None:
+        spec = layer(**symbolic, return_attention_scores=True, **case.call)
+        assert tuple(spec[1].shape) == case.scores
+    model = functional_model(layer, case)
+    fed = {**inputs, **{n: np.ones_like(m) for n, m in case.draw_masks().items()}}
+    np.testing.assert_allclose(to_numpy(model(fed)), eager, atol=1e-5, rtol=1e-5)
+
+
+def check_dtypes(case):
+    reference_layer = built_layer(case)
+    reference = to_numpy(first(reference_layer(**case.draw(), **case.call)))
+    masks = case.draw_masks(empty_row=True)
+    policies = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+    for policy in policies if BACKEND == "tensorflow" else policies[2:3]:
+        layer = case.make(dtype=policy)
+        output = first(layer(**case.draw(), **case.call))
+        layer.set_weights(reference_layer.get_weights())
+        output = first(layer(**case.draw(), **case.call))
+        expected = policy.removeprefix("mixed_")
+        assert keras.backend.standardize_dtype(output.dtype) == expected
+        scale = 1 + np.abs(reference).max()
+        wide = 0.15 if "b" in expected[:1] else 0.05
+        if not case.jumps:
+            np.testing.assert_allclose(to_numpy(output), reference, atol=wide * scale)
+        hidden = to_numpy(first(layer(**case.draw(), **masks, **case.call)))
+        assert np.isfinite(hidden).all(), f"{policy}: masks overflow"
+
+
+def check_values(case):
+    """Values agree with the formula, without and with padding."""
+    if case.formula is None:
+        return
+    layer = built_layer(case)
+    weights, inputs = named_weights(layer), case.draw()
+    wide = {k: x.astype("float64") for k, x in inputs.items()}
+    settings = [{}] + ([case.draw_masks(), case.draw_masks(True)] if case.masks else [])
+    for masks in settings:
+        expected = case.formula(weights, wide, masks)
+        options = dict(case.call)
+        if case.scores is not None:
+            options["return_attention_scores"] = True
+        got = to_numpy(layer(**inputs, **masks, **options))
+        if case.scores is not None:
+            assert isinstance(expected, tuple), "the formula gives no scores"
+            np.testing.assert_allclose(got[1], expected[1], atol=case.tolerance)
+        got, expected = first(got), first(expected)
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(got, expected, atol=case.tolerance * scale)
+
+
+def check_masks(case):
+    """Padding is invisible, whatever it holds, and an empty row gives zeros."""
+    if not case.masks:
+        return
+    layer = built_layer(case)
+    inputs, masks = case.draw(), case.draw_masks()
+    clean = to_numpy(first(layer(**inputs, **masks, **case.call)))
+    for garbage in (np.nan,) if BACKEND == "jax" else (1e4, np.nan):
+        dirty = {name: x.copy() for name, x in inputs.items()}
+        for name, mask in masks.items():
+            if dirty[case.input_of(name)].dtype.kind == "f":
+                dirty[case.input_of(name)][~mask] = garbage
+        got = to_numpy(first(layer(**dirty, **masks, **case.call)))
+        np.testing.assert_allclose(
+            _unpadded(case, got), _unpadded(case, clean), atol=1e-6
+        )
+        _, weights, _ = loss_and_gradients(layer, dirty, (), **masks, **case.call)
+        assert all(np.isfinite(g).all() for g in weights), f"padding of {garbage}"
+    empty = case.draw_masks(empty_row=True)
+    got = to_numpy(first(layer(**inputs, **empty, **case.call)))
+    if case.empty_is_zero:
+        np.testing.assert_array_equal(got[1], 0)
+    assert np.isfinite(got).all()
+    floats = tuple(n for n in inputs if n not in case.int_inputs)
+    _, weights, grads = loss_and_gradients(layer, inputs, floats, **empty, **case.call)
+    assert all(np.isfinite(g).all() for g in [*weights, *grads] if g is not None)
+    _check_mask_handed_on(case, layer, got.shape)
+
+
+def _unpadded(case, output):
+    """Returns the output at unpadded positions of the first input, if it has them."""
+    name = next(iter(case.inputs))
+    mask = {case.input_of(n): m for n, m in case.draw_masks().items()}.get(name)
+    if mask is None or output.ndim < 3 or output.shape[:2] != mask.shape:
+        return output
+    return output[mask]
+
+
+def _check_mask_handed_on(case, layer, shape):
+    """A mask that comes with the first input leaves with an output of its length."""
+    name, width = next(iter(case.inputs.items()))
+    if shape[:2] != width[:2] or case.input_of(case.masks[0]) != name:
+        return
+    if len(width) != 3:  # no embedding makes such inputs
+        return
+    ids = keras.Input((width[1],), dtype="int32")
+    embedded = keras.layers.Embedding(5, width[-1], mask_zero=True)(ids)
+    others = {k: keras.Input(s[1:]) for k, s in case.inputs.items() if k != name}
+    if name in case.int_inputs or set(others) & set(case.int_inputs):
+        return
+    output = first(layer(**{name: embedded}, **others, **case.call))
+    assert getattr(output, "_keras_mask", None) is not None, "the mask is lost"
+
+
+def check_scores(case):
+    """The scores returned are the ones recorded, and padding has exactly none."""
+    from attention_zoo.layers import record_attention
+
+    if case.scores is None:
+        return
+    layer = built_layer(case)
+    inputs, masks = case.draw(), case.draw_masks()
+    options = {**masks, **case.call}
+    plain = to_numpy(first(layer(**inputs, **options)))
+    output, scores = to_numpy(layer(**inputs, **options, return_attention_scores=True))
+    assert scores.shape == case.scores
+    np.testing.assert_allclose(output, plain, atol=1e-6)
+    with record_attention() as records:
+        layer(**inputs, **options)
+    own = [r for r in records if r.layer is layer]
+    assert len(own) == 1, "the layer must record its weights once"
+    np.testing.assert_array_equal(own[0].weights.astype("float32"), scores)
+
+
+def check_gradients(case):
+    """Every weight gets a gradient, and every input too."""
+    layer = built_layer(case)
+    inputs = case.draw()
+    floats = tuple(n for n in inputs if n not in case.int_inputs)
+    _, weights, grads = loss_and_gradients(layer, inputs, floats, **case.call)
+    for variable, gradient in zip(layer.trainable_weights, weights, strict=True):
+        assert gradient is not None, f"no gradient reaches {variable.path}"
+        assert np.isfinite(gradient).all(), variable.path
+        assert np.abs(gradient).max() > 0, f"a zero gradient reaches {variable.path}"
+    for name, gradient in zip(floats, grads, strict=True):
+        if name in case.unread:
+            continue
+        assert gradient is not None, f"no gradient reaches input {name}"
+        assert np.isfinite(gradient).all(), name
+
+
+def check_compiled(case):
+    """Eager, graph and XLA agree, with masks."""
+    layer = built_layer(case)
+    fed = {**case.draw(), **case.draw_masks()}
+    eager = to_numpy(first(layer(**fed, **case.call)))
+    for compiled in _compilers(layer, case.call):
+        got = to_numpy(compiled(fed))
+        np.testing.assert_allclose(got, eager, atol=2e-5, rtol=2e-5)
+
+
+def _compilers(layer, call):
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        def run(fed):
+            return first(layer(**fed, **call))
+
+        return [tf.function(run), tf.function(run, jit_compile=True)]
+    if BACKEND == "jax":
+        import jax
+
+        def pure(fed):
+            state = [v.value for v in layer.trainable_variables]
+            rest = [v.value for v in layer.non_trainable_variables]
+            return first(layer.stateless_call(state, rest, **fed, **call)[0])
+
+        return [jax.jit(pure)]
+    return []

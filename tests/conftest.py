@@ -1,0 +1,57 @@
+"""Binds `attention_zoo` to this checkout, whatever else is installed."""
+
+import importlib.util
+import os
+import pathlib
+import sys
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests compile much and compute little. TensorFlow reads these flags too.
+if os.environ.get("KERAS_BACKEND") == "jax":
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    )
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "attention_zoo": "zoo",
+    "attention_zoo.layers": "layers",
+    "attention_zoo.recipes": "recipes",
+    "attention_zoo.saved_models": "saved_models",
+}
+
+
+class CheckoutFinder:
+    """Finds the mapped packages in this checkout before anything installed."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        folder = PACKAGES.get(name)
+        if folder is None or not (ROOT / folder / "__init__.py").exists():
+            return None
+        return importlib.util.spec_from_file_location(
+            name,
+            ROOT / folder / "__init__.py",
+            submodule_search_locations=[str(ROOT / folder)],
+        )
+
+
+if "attention_zoo" in sys.modules:
+    raise ImportError("attention_zoo was imported before tests/conftest.py ran")
+sys.meta_path.insert(0, CheckoutFinder)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The checkout's folder."""
+    return ROOT
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keeps a module on one worker, for its fixtures; the promises need none."""
+    for item in items:
+        if item.module.__name__.rsplit(".", 1)[-1] != "test_promises":
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))

@@ -1,0 +1,25 @@
+"""Opens every model in a folder and prints how far its outputs are from those stored.
+
+Run as a script in a fresh process: only `attention_zoo` is imported before loading.
+"""
+
+import json
+import pathlib
+import sys
+
+import conftest  # noqa: F401  (binds attention_zoo to this checkout)
+import numpy as np
+
+folder = pathlib.Path(sys.argv[1])
+keras = __import__("keras")
+__import__("attention_zoo")
+
+distances = {}
+for path in sorted(folder.glob("*.keras")):
+    model = keras.models.load_model(path)
+    fed = dict(np.load(path.with_suffix(".npz")))
+    expected = np.load(path.with_suffix(".npy"))
+    got = keras.ops.convert_to_numpy(model(fed))
+    scale = max(1.0, float(np.abs(expected).max()))
+    distances[path.stem] = float(np.abs(got - expected).max()) / scale
+print(json.dumps({"backend": keras.config.backend(), "distances": distances}))

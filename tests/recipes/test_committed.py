@@ -1,0 +1,123 @@
+"""The committed models: their cards are measured again and must hold."""
+
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+import attention_zoo
+from attention_zoo.recipes import _recipe
+from attention_zoo.recipes._card import render
+from attention_zoo.recipes.pipelines import text
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLE = 2000
+LARGEST_MB = 12
+
+
+class Claimed:
+    """One committed entry."""
+
+    def __init__(self, name):
+        self.folder = ROOT / "saved_models" / name
+        if not (self.folder / "card.json").exists():
+            pytest.skip(f"{name} is not committed yet")
+        self.card = json.loads((self.folder / "card.json").read_text(encoding="utf-8"))
+        self.recipe = _recipe.get_recipe(name)
+
+
+@pytest.fixture(params=_recipe.list_recipes())
+def claimed(request):
+    return Claimed(request.param)
+
+
+def linear_baselines(card):
+    rows = card["baselines"].items()
+    return {name: row["accuracy"] for name, row in rows if name != "no_attention"}
+
+
+def interval(right, count, confidence=0.99):
+    """Returns the exact binomial interval of a share, after Clopper and Pearson."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, count).proportion_ci(confidence, method="exact")
+    return found.low, found.high
+
+
+def assert_holds(claim, accuracy, count):
+    """Asserts that a claim lies in the interval of an accuracy on a sample."""
+    low, high = interval(round(accuracy * count), count)
+    assert low <= claim <= high, (
+        f"the card claims {claim:.4f}; {count} test examples say {low:.4f} "
+        f"to {high:.4f}"
+    )
+
+
+def test_the_interval():
+    # A published table of Clopper and Pearson: 8 of 10, 99 %.
+    assert interval(8, 10) == pytest.approx((0.3518, 0.9891), abs=2e-4)
+    assert_holds(0.885, 0.88, 2000)
+    with pytest.raises(AssertionError, match="the card claims 0.9100"):
+        assert_holds(0.91, 0.885, 2000)
+    with pytest.raises(AssertionError, match="2000 test examples say"):
+        assert_holds(0.86, 0.885, 2000)
+
+
+def test_the_files_are_those_of_the_card(claimed):
+    card, folder = claimed.card, claimed.folder
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    assert size < LARGEST_MB * 1e6
+    model = attention_zoo.load(folder)  # checks the sha256
+    assert not model.compiled  # no optimizer state either
+    assert model.count_params() == card["parameters"]
+    assert card["smoke"] is False
+    assert card["recipe"] == folder.name
+    assert "/tmp" not in json.dumps(card)
+    for name in ("curves.png", "attention.png", "history.csv"):
+        assert (folder / name).stat().st_size > 100
+
+
+def test_the_recipe_keeps_its_promise(claimed):
+    card, recipe = claimed.card, claimed.recipe
+    for name, promised in recipe.expected.items():
+        assert card[f"{name}_mean"] >= promised
+    best = max(linear_baselines(card).values())
+    if recipe.synthetic:
+        assert card["accuracy_mean"] >= best + 0.15
+        assert card["attention"]["marked_mass"] > 2 * card["attention"]["uniform_mass"]
+    else:
+        assert len(card["seeds"]) >= 3
+    assert card["seeds"][0]["seconds"] < 15 * 60
+    settings = recipe.settings()
+    assert {k: card["settings"][k] for k in settings} == settings
+
+
+def test_the_readme_says_what_the_card_says(claimed):
+    readme = (claimed.folder / "README.md").read_text(encoding="utf-8")
+    assert readme == render(claimed.card, claimed.recipe)
+    docstring = _recipe.recipe_module(claimed.recipe.name).__doc__
+    measured = re.search(r"Measured: .*?(0\.\d+)", docstring, re.DOTALL)[1]
+    assert float(measured) == round(claimed.card["accuracy_mean"], len(measured) - 2)
+
+
+@pytest.mark.data("imdb_reviews")
+def test_imdb_again(monkeypatch):
+    claimed = Claimed("attention_lstm_imdb")
+    model = attention_zoo.load(claimed.folder)
+    pipeline = _recipe.load_pipeline(claimed.recipe)
+    assert pipeline.dataset == claimed.card["dataset"]
+    measured = pipeline.evaluate(model, "test", sample=SAMPLE)
+    assert_holds(claimed.card["metrics"]["accuracy"], measured["accuracy"], SAMPLE)
+
+
+def test_zoo_reviews_again():
+    from attention_zoo.recipes.builders import _grammar
+
+    claimed = Claimed("attention_lstm_reviews")
+    model = attention_zoo.load(claimed.folder)
+    reviews = list(_grammar.generate("test", 1000))  # the first half of the split
+    outputs = text.predict(model, [review["text"] for review in reviews])
+    right = outputs.argmax(-1) == np.array([review["label"] for review in reviews])
+    assert_holds(claimed.card["metrics"]["accuracy"], right.mean(), len(reviews))

@@ -1,0 +1,186 @@
+"""The arrows between the packages, read from the sources.
+
+layers <- zoo <- recipes <- benchmarks and tests; never the other way, and never
+sideways between two models or two recipes.
+"""
+
+import ast
+import dataclasses
+import functools
+import importlib
+import pathlib
+import sys
+
+import pytest
+from fresh import run_fresh
+
+from attention_zoo.registry import MODELS
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FOLDERS = {
+    "layers": "attention_zoo.layers",
+    "zoo": "attention_zoo",
+    "recipes": "attention_zoo.recipes",
+    "saved_models": "attention_zoo.saved_models",
+}
+# What comes with the project's own extras: imported only where it is needed.
+HEAVY = {
+    "keras_tuner", "matplotlib", "rich", "sklearn", "tensorboard", "tensorflow",
+    "tensorflow_datasets",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """One imported module, and whether importing the file is enough to import it."""
+
+    module: str
+    at_import: bool
+
+
+@functools.cache
+def imports_of(file):
+    """Returns the `Import`s of a source file, names taken from a package included."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    late = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            late.update(id(inner) for inner in ast.walk(node) if inner is not node)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} is a relative import"
+            modules = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        else:
+            continue
+        found += [Import(module, id(node) not in late) for module in modules]
+    return found
+
+
+def sources():
+    """Returns `{module name: file}` of the whole distribution."""
+    found = {}
+    for folder, package in FOLDERS.items():
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            parts = file.relative_to(ROOT / folder).with_suffix("").parts
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            found[".".join((package, *parts))] = file
+    return found
+
+
+SOURCES = sources()
+
+
+def modules_in(folder):
+    return [
+        name for name, file in SOURCES.items() if file.is_relative_to(ROOT / folder)
+    ]
+
+
+def own_imports(name):
+    """Returns the modules of this project that a module imports, wherever it does."""
+    own = set()
+    for found in imports_of(SOURCES[name]):
+        parts = found.module.split(".")
+        prefixes = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+        own.add(next((p for p in prefixes if p in SOURCES), None))
+    return own - {None, name}
+
+
+def third_party(name, at_import=None):
+    """Returns the top-level packages, outside Python and this project, it imports."""
+    return {
+        found.module.split(".")[0]
+        for found in imports_of(SOURCES[name])
+        if at_import is None or found.at_import == at_import
+    } - {*sys.stdlib_module_names, "attention_zoo"}
+
+
+@pytest.mark.parametrize("name", modules_in("layers"))
+def test_layers_need_layers_keras_and_numpy_alone(name):
+    assert third_party(name) <= {"keras", "numpy"}
+    assert own_imports(name) <= set(modules_in("layers"))
+
+
+@pytest.mark.parametrize("name", modules_in("zoo"))
+def test_the_zoo_needs_layers_keras_and_numpy_alone(name):
+    assert third_party(name, at_import=True) <= {"keras", "numpy"}
+    assert third_party(name) <= {"keras", "numpy", "matplotlib"}
+    allowed = {*modules_in("layers"), *modules_in("zoo")}
+    assert own_imports(name) <= allowed
+
+
+@pytest.mark.parametrize("name", modules_in("recipes"))
+def test_recipes_need_nothing_from_benchmarks_or_tests(name):
+    assert not third_party(name) & {"benchmarks", "tests", "conftest", "fresh"}
+    assert own_imports(name) <= set(SOURCES)
+
+
+def test_no_model_imports_another():
+    models = {target.split(":")[0] for target in MODELS.values()}
+    for model in models:
+        assert not own_imports(model) & models, model
+
+
+def recipe_modules():
+    return [
+        name
+        for name in modules_in("recipes")
+        if SOURCES[name].parent == ROOT / "recipes"
+        and not SOURCES[name].name.startswith("_")
+    ]
+
+
+def test_no_recipe_imports_another():
+    assert "attention_zoo.recipes.attention_lstm_imdb" in recipe_modules()
+    for recipe in recipe_modules():
+        assert not own_imports(recipe) & set(recipe_modules()), recipe
+
+
+def test_the_command_starts_without_heavy_imports():
+    """Follows what the command and its `list` import, down to third parties."""
+    queue, seen = ["attention_zoo.recipes._cli", *recipe_modules()], set()
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        assert not third_party(name, at_import=True) & HEAVY, name
+        for found in imports_of(SOURCES[name]):
+            if found.at_import and found.module in SOURCES:
+                queue.append(found.module)
+    assert "attention_zoo.recipes._cli" in seen
+
+
+def test_imports_in_a_fresh_process():
+    late = sorted(HEAVY - {"tensorflow"})  # Keras itself imports TensorFlow
+    program = f"""
+import sys
+def loaded(*more):
+    wanted = [*{late}, *more]
+    return [name for name in wanted if name in sys.modules]
+import keras
+before = set(loaded("attention_zoo.recipes"))
+import attention_zoo
+assert set(loaded("attention_zoo.recipes")) == before, loaded()
+import attention_zoo.recipes._cli
+assert set(loaded()) == before, loaded()
+keys = keras.saving.get_custom_objects()
+assert "attention_zoo>AttentionPooling" in keys, sorted(keys)
+"""
+    run_fresh(program, KERAS_BACKEND="tensorflow")
+
+
+@pytest.mark.parametrize("folder", ["zoo", "layers", "recipes"])
+def test_a_folder_under_its_own_name_is_refused(folder, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    with pytest.raises(ImportError, match="attention_zoo"):
+        importlib.import_module(folder)
+    assert folder not in sys.modules
+
+
+def test_no_path_is_derived_from_the_source_files():
+    for name, file in SOURCES.items():
+        assert "__file__" not in file.read_text(encoding="utf-8"), name

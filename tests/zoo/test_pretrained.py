@@ -1,0 +1,143 @@
+"""load and list_pretrained: what is found, and what is refused."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import attention_zoo
+from attention_zoo.pretrained import PretrainedError, find
+
+IDS = np.array([[2, 3, 5, 7], [11, 1, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return attention_zoo.create(
+        "attention_lstm", vocabulary_size=23, embedding_dim=5, units=7
+    )
+
+
+@pytest.fixture(scope="module")
+def written(model, tmp_path_factory):
+    """An entry as a recipe writes it."""
+    folder = tmp_path_factory.mktemp("written") / "tiny_words"
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    data = (folder / "model.keras").read_bytes()
+    card = {"recipe": "tiny_words", "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def entry(written, tmp_path, monkeypatch):
+    """A copy of the entry in `./saved_models` of an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(written, tmp_path / "saved_models" / "tiny_words")
+
+
+def refused(name_or_path, match):
+    """Asserts that loading raises one line that holds `match`."""
+    with pytest.raises(PretrainedError, match=match) as caught:
+        attention_zoo.load(name_or_path)
+    assert isinstance(caught.value, ValueError)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_load_by_name_and_by_path(entry, model):
+    expected = keras.ops.convert_to_numpy(model(IDS))
+    for where in (
+        "tiny_words",
+        "saved_models/tiny_words",
+        str(entry),
+        entry,
+        entry / "model.keras",
+    ):
+        loaded = attention_zoo.load(where)
+        got = keras.ops.convert_to_numpy(loaded(IDS))
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_list_and_find(entry):
+    assert "tiny_words" in attention_zoo.list_pretrained()
+    assert attention_zoo.list_pretrained("tiny*") == ["tiny_words"]
+    assert attention_zoo.list_pretrained("nothing*") == []
+    found = find("tiny_words")
+    assert found.name == "tiny_words"
+    assert found.card["recipe"] == "tiny_words"
+
+
+def test_half_written_folders_are_not_listed(entry):
+    shutil.copytree(entry, entry.with_name(".tiny_words.tmp"))
+    entry.with_name("empty").mkdir()
+    assert attention_zoo.list_pretrained("*tiny*") == ["tiny_words"]
+    assert attention_zoo.list_pretrained("empty") == []
+
+
+def test_the_working_directory_comes_first(entry, tmp_path, monkeypatch):
+    packaged = shutil.copytree(entry, tmp_path / "packaged" / "tiny_words")
+    monkeypatch.setattr("importlib.resources.files", lambda _: packaged.parent)
+    assert find("tiny_words").folder.resolve() == entry
+    shutil.rmtree(entry)
+    assert find("tiny_words").folder == packaged
+    attention_zoo.load("tiny_words")
+
+
+@pytest.mark.parametrize("name", attention_zoo.list_pretrained())
+def test_the_committed_models_load(name, root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert isinstance(attention_zoo.load(name), keras.Model)
+
+
+def test_unknown(entry):
+    refused("tiny_wrds", "Unknown trained model 'tiny_wrds'.*mean 'tiny_words'")
+    refused("no/such/folder", "no trained model in the folder no/such/folder")
+    refused("./tiny_words", "no trained model in the folder")
+    refused("gone.keras", "There is no file gone.keras")
+
+
+def test_truncated(entry):
+    file = entry / "model.keras"
+    file.write_bytes(file.read_bytes()[:-100])
+    refused("tiny_words", "truncated or altered.*sha256")
+    refused(file, "truncated or altered")
+
+
+def test_altered(entry):
+    with zipfile.ZipFile(entry / "model.keras", "a") as archive:
+        archive.writestr("more.txt", "more")
+    refused("tiny_words", "truncated or altered")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no model at all", None])
+def test_damaged_without_a_card(entry, damage):
+    file = entry / "model.keras"
+    (entry / "card.json").unlink()
+    file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
+    refused(file, "model.keras cannot be opened as a Keras model")
+
+
+def test_missing_files(entry):
+    (entry / "model.keras").unlink()
+    refused("tiny_words", "has no model.keras")
+    shutil.copy(entry / "card.json", entry / "model.keras")
+    (entry / "card.json").unlink()
+    refused("tiny_words", "has no card.json")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"sha256": 3}', "\x00"])
+def test_unreadable_card(entry, text):
+    (entry / "card.json").write_text(text)
+    refused("tiny_words", "card.json")
+
+
+def test_code_in_a_model_is_not_run(entry):
+    inputs = keras.Input((3,))
+    unsafe = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
+    unsafe.save(entry.parent / "unsafe.keras")
+    refused(entry.parent / "unsafe.keras", "cannot be opened")

@@ -1,0 +1,29 @@
+"""A Keras 3 model zoo of attention architectures.
+
+Importing this package registers every layer under the Keras package name
+`attention_zoo`, so that `keras.models.load_model` opens each saved model of the zoo
+with nothing passed in `custom_objects`.
+"""
+
+if __name__ != "attention_zoo":
+    raise ImportError(
+        f"This folder is the package `attention_zoo`, imported as `{__name__}`. "
+        "One class under two names cannot be loaded again. "
+        "Install the project and write `import attention_zoo`."
+    )
+
+from attention_zoo import layers
+from attention_zoo._version import __version__
+from attention_zoo.explain import explain
+from attention_zoo.pretrained import list_pretrained, load
+from attention_zoo.registry import create, list_models
+
+__all__ = [
+    "__version__",
+    "create",
+    "explain",
+    "layers",
+    "list_models",
+    "list_pretrained",
+    "load",
+]

@@ -1,0 +1,214 @@
+"""Trained models: `load` and `list_pretrained` over folders of `model.keras` + card."""
+
+import dataclasses
+import fnmatch
+import functools
+import hashlib
+import importlib.resources
+import json
+import os
+import pathlib
+from importlib.resources.abc import Traversable
+
+import keras
+
+from attention_zoo.layers._checks import suggest
+
+MODEL_FILE = "model.keras"
+CARD_FILE = "card.json"
+
+
+class PretrainedError(ValueError):
+    """A trained model that cannot be found or trusted: one line, with a way out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One trained model.
+
+    Args:
+        name: The folder's name, which is the recipe's name.
+        folder: The folder, a `pathlib.Path` or another
+            `importlib.resources.abc.Traversable`.
+    """
+
+    name: str
+    folder: Traversable
+
+    @functools.cached_property
+    def card(self):
+        """The parsed `card.json`: a dict that holds `"sha256"` of the model file.
+
+        Raises:
+            PretrainedError: When the card is missing or cannot be read.
+        """
+        file = self.folder / CARD_FILE
+        try:
+            card = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise PretrainedError(
+                f"{self.folder} has no {CARD_FILE}, so its model cannot be checked. "
+                f"Train it again, or load {self.folder / MODEL_FILE} by its path."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise PretrainedError(
+                f"{file} cannot be read ({_one_line(error)}). Train the model again, "
+                "or restore the file."
+            ) from None
+        if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
+            raise PretrainedError(
+                f"{file} does not state the `sha256` of {MODEL_FILE}. "
+                "Train the model again, or restore the file."
+            )
+        return card
+
+    def load(self):
+        """Returns the `keras.Model`, after its bytes were checked against the card.
+
+        Raises:
+            PretrainedError: When a file is missing, unreadable, truncated or altered.
+        """
+        expected = self.card["sha256"]
+        file = self.folder / MODEL_FILE
+        if not file.is_file():
+            raise PretrainedError(
+                f"{self.folder} has no {MODEL_FILE}. Train the model again, or "
+                "restore the file."
+            )
+        with importlib.resources.as_file(file) as path:
+            if file_sha256(path) != expected:
+                raise PretrainedError(
+                    f"{file} is truncated or altered: its sha256 is not the one in "
+                    f"{CARD_FILE}. Train the model again, or restore the file."
+                )
+            return load_file(path)
+
+
+def load(name_or_path):
+    """Loads a trained model of the zoo.
+
+    A name is looked for in `./saved_models` first, then in the models that came with
+    the package. The file's sha256 must be the one in its card. A `.keras` file that has
+    no card beside it can be opened by its path.
+
+    Example:
+
+    ```python
+    model = attention_zoo.load("attention_lstm_imdb")
+    model.predict(keras.ops.convert_to_tensor(["what a film"]))
+    ```
+
+    Args:
+        name_or_path: A name out of `list_pretrained()`, or a path to the folder of
+            an entry, or a path to a `.keras` file.
+
+    Returns:
+        A `keras.Model` that takes raw inputs: preprocessing is inside. It was loaded
+        with `safe_mode=True`, so no code from the file was run.
+
+    Raises:
+        PretrainedError: A `ValueError` of one line, when the model is unknown,
+            missing, truncated, altered or has an unreadable card.
+    """
+    path = pathlib.Path(name_or_path)
+    if path.suffix != ".keras":
+        return find(name_or_path).load()
+    if not path.is_file():
+        raise PretrainedError(f"There is no file {path}.")
+    if path.name == MODEL_FILE and path.with_name(CARD_FILE).exists():
+        return Entry(path.resolve().parent.name, path.parent).load()
+    return load_file(path)
+
+
+def list_pretrained(pattern="*"):
+    """Returns the sorted names of the trained models that match `pattern`.
+
+    Args:
+        pattern: A shell pattern such as `"*imdb*"`. Defaults to `"*"`.
+
+    Returns:
+        A sorted list of strings, each a name that `load` takes.
+    """
+    return sorted(fnmatch.filter(_entries(), pattern))
+
+
+def find(name_or_path):
+    """Finds a trained model without loading it.
+
+    Args:
+        name_or_path: A name out of `list_pretrained()`, or a path to the folder of
+            an entry.
+
+    Returns:
+        An `Entry`.
+
+    Raises:
+        PretrainedError: When there is no such entry.
+    """
+    name = os.fspath(name_or_path)
+    path = pathlib.Path(name)
+    if _holds_model(path):
+        return Entry(path.resolve().name, path)
+    if os.path.basename(name) != name:
+        raise PretrainedError(f"There is no trained model in the folder {path}.")
+    entries = _entries()
+    if name not in entries:
+        raise PretrainedError(
+            f"Unknown trained model {name!r}. Expected one of {sorted(entries)}, or a "
+            f"path.{suggest(name, entries)}"
+        )
+    return entries[name]
+
+
+def load_file(path):
+    """Opens a `.keras` file in safe mode, with a clear error where it is damaged.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        PretrainedError: When Keras cannot open the file.
+    """
+    try:
+        return keras.models.load_model(path, safe_mode=True)
+    except Exception as error:
+        # Keras, zipfile, h5py and json each raise their own kind on a damaged file.
+        raise PretrainedError(
+            f"{path} cannot be opened as a Keras model: {_one_line(error)}"
+        ) from error
+
+
+def file_sha256(path):
+    """Returns the sha256 of a file as a hexadecimal string."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entries():
+    """Returns `{name: Entry}`; a folder found earlier hides a later one of its name."""
+    entries: dict[str, Entry] = {}
+    for root in _roots():
+        for folder in root.iterdir() if root.is_dir() else ():
+            if not folder.name.startswith(".") and _holds_model(folder):
+                entries.setdefault(folder.name, Entry(folder.name, folder))
+    return entries
+
+
+def _holds_model(folder):
+    """Returns whether a folder has a model or its card, so that a lone one is named."""
+    return any((folder / file).is_file() for file in (MODEL_FILE, CARD_FILE))
+
+
+def _roots():
+    """Returns the folders that hold entries, the first to be searched first."""
+    packaged = importlib.resources.files("attention_zoo.saved_models")
+    return [pathlib.Path("saved_models"), packaged]
+
+
+def _one_line(error):
+    """Returns the first line of an error's message, or its kind when it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

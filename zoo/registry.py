@@ -1,0 +1,85 @@
+"""The models of the zoo: `create` and `list_models` over one literal table."""
+
+import fnmatch
+import importlib
+import inspect
+
+from attention_zoo.layers._checks import suggest
+
+# Name -> "module:function" of the builder, imported when the model is asked for.
+MODELS = {
+    "attention_lstm": "attention_zoo.attention_lstm:attention_lstm",
+}
+
+
+def list_models(pattern="*"):
+    """Returns the sorted names of the models that match `pattern`.
+
+    Args:
+        pattern: A shell pattern such as `"*lstm*"`. Defaults to `"*"`.
+
+    Returns:
+        A sorted list of strings, each a name that `create` takes.
+    """
+    return sorted(fnmatch.filter(MODELS, pattern))
+
+
+def get_builder(name):
+    """Returns the function that builds the model `name`.
+
+    Args:
+        name: A string, one of `list_models()`.
+
+    Returns:
+        A function that takes architecture arguments and returns an uncompiled
+        functional `keras.Model`.
+
+    Raises:
+        ValueError: When the zoo has no model of this name.
+    """
+    if name not in MODELS:
+        raise ValueError(
+            f"Unknown model. Expected one of {list_models()}. "
+            f"Received: name={name!r}{suggest(name, MODELS)}"
+        )
+    module, function = MODELS[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def create(name, /, **config):
+    """Builds a model of the zoo with fresh weights.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create("attention_lstm", vocabulary_size=20000)
+    ```
+
+    Args:
+        name: A string, one of `list_models()`.
+        **config: Arguments of the model's builder; see its docstring.
+
+    Returns:
+        An uncompiled functional `keras.Model`.
+
+    Raises:
+        ValueError: When the name, or one of the arguments, is unknown, or a
+            required argument is missing.
+    """
+    builder = get_builder(name)
+    parameters = inspect.signature(builder).parameters
+    for key in config:
+        if key not in parameters:
+            raise ValueError(
+                f"Unknown argument for the model `{name}`. "
+                f"Expected some of {list(parameters)}. "
+                f"Received: {key}={config[key]!r}{suggest(key, parameters)}"
+            )
+    required = [k for k, p in parameters.items() if p.default is p.empty]
+    missing = [key for key in required if key not in config]
+    if missing:
+        raise ValueError(
+            f"Missing argument for the model `{name}`. "
+            f"Expected {required}. Received: {sorted(config)}"
+        )
+    return builder(**config)
