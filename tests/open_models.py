@@ -14,12 +14,24 @@ folder = pathlib.Path(sys.argv[1])
 keras = __import__("keras")
 __import__("attention_zoo")
 
+
+def call(model, fed):
+    """Calls a model; on JAX compiled as a whole, which is many times faster."""
+    if keras.config.backend() != "jax":
+        return model(fed)
+    import jax
+
+    trainable = [v.value for v in model.trainable_variables]
+    rest = [v.value for v in model.non_trainable_variables]
+    return jax.jit(model.stateless_call)(trainable, rest, fed)[0]
+
+
 distances = {}
 for path in sorted(folder.glob("*.keras")):
     model = keras.models.load_model(path)
     fed = dict(np.load(path.with_suffix(".npz")))
     expected = np.load(path.with_suffix(".npy"))
-    got = keras.ops.convert_to_numpy(model(fed))
+    got = keras.ops.convert_to_numpy(call(model, fed))
     scale = max(1.0, float(np.abs(expected).max()))
     distances[path.stem] = float(np.abs(got - expected).max()) / scale
 print(json.dumps({"backend": keras.config.backend(), "distances": distances}))
