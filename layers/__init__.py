@@ -10,6 +10,9 @@ from attention_zoo.layers.adaptive import AdaptiveAttention as AdaptiveAttention
 from attention_zoo.layers.attention import Attention as Attention
 from attention_zoo.layers.attention_cell import AttentionCell as AttentionCell
 from attention_zoo.layers.bahdanau import BahdanauAttention as BahdanauAttention
+from attention_zoo.layers.composite import Gated as Gated
+from attention_zoo.layers.composite import Parallel as Parallel
+from attention_zoo.layers.composite import Serial as Serial
 from attention_zoo.layers.coverage import CoverageAttention as CoverageAttention
 from attention_zoo.layers.decoder import AttentionDecoder as AttentionDecoder
 from attention_zoo.layers.differential import (

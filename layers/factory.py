@@ -1,6 +1,7 @@
 """Attention layers by name: what a model or a recipe takes as its `attention`."""
 
 import fnmatch
+import inspect
 
 import keras
 
@@ -8,6 +9,7 @@ from attention_zoo.layers._checks import suggest
 from attention_zoo.layers.adaptive import AdaptiveAttention
 from attention_zoo.layers.attention import Attention
 from attention_zoo.layers.bahdanau import BahdanauAttention
+from attention_zoo.layers.composite import Gated, Parallel, Serial
 from attention_zoo.layers.coverage import CoverageAttention
 from attention_zoo.layers.differential import DifferentialAttention
 from attention_zoo.layers.external import ExternalAttention
@@ -77,6 +79,8 @@ from attention_zoo.layers.vision.window_attention import WindowAttention
 #   channel, spatial, hybrid, branch
 #             layer(inputs): (B, H, W, C) -> (B, H, W, C)
 #   temporal  layer(inputs): (B, T, H, W, C) -> (B, T, H, W, C)
+#   composite as the layers inside, which are its required argument: layer(inputs), or
+#             layer(query, value) where one of them takes a value
 FAMILIES: dict[str, dict[str, type]] = {
     "sequence": {
         "differential_attention": DifferentialAttention,
@@ -150,6 +154,11 @@ FAMILIES: dict[str, dict[str, type]] = {
         "divided_space_time_attention": DividedSpaceTimeAttention,
         "temporal_attention": TemporalAttention,
     },
+    "composite": {
+        "gated": Gated,
+        "parallel": Parallel,
+        "serial": Serial,
+    },
 }
 
 # Values for arguments that a class requires and a caller by name may leave out.
@@ -191,7 +200,7 @@ def get_family(name):
     `"sequence"`: `layer(query, value)`; `"self"`: `layer(inputs)` of unchanged shape;
     `"pooling"`: `layer(inputs)` to one vector a row; `"channel"`, `"spatial"`,
     `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and `"temporal"` on a video, of
-    unchanged shape.
+    unchanged shape. `"composite"` is called as the layers that it is made of.
 
     Raises:
         ValueError: for an unknown name, with the near ones.
@@ -214,10 +223,45 @@ def create_attention(name, **config):
         **config: Arguments of its class.
 
     Raises:
-        ValueError: for an unknown name, with the near ones.
+        ValueError: for an unknown name or argument, with the near ones, and for an
+            argument that is missing.
     """
-    cls = FAMILIES[get_family(name)][name]
-    return cls(**{**DEFAULTS.get(cls, {}), **config})
+    cls = attention_class(name)
+    arguments = {**DEFAULTS.get(cls, {}), **config}
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError):  # of Python or of Keras, for an unknown argument
+        _check_arguments(name, cls, arguments)
+        raise
+
+
+def _check_arguments(name, cls, arguments):
+    """Raises `ValueError` for arguments that `cls` does not have, or lacks here."""
+    own, defaults = _parameters(cls.__init__), DEFAULTS.get(cls, {})
+    required = [n for n, p in own.items() if p.default is p.empty]
+    missing = [n for n in required if n not in arguments]
+    if missing:
+        raise ValueError(
+            f"The attention '{name}' lacks arguments. Expected {missing} as well. "
+            f"Received: {arguments}"
+        ) from None
+    if set(required) <= set(defaults):
+        own = cls(**defaults).get_config()  # has those of its bases that it takes
+    base = _parameters(keras.layers.Layer.__init__)
+    known = sorted({*own, "dtype", "trainable"} - {"name"})
+    unknown = [n for n in arguments if n not in known and n not in base]
+    if unknown:
+        received = (f"{n}={arguments[n]!r}{suggest(n, known)}" for n in unknown)
+        raise ValueError(
+            f"Unknown arguments of the attention '{name}'. Expected some of {known}. "
+            f"Received: {', '.join(received)}"
+        ) from None
+
+
+def _parameters(function):
+    """Returns the named parameters of a method."""
+    found = list(inspect.signature(function).parameters.values())[1:]
+    return {p.name: p for p in found if p.kind is not p.VAR_KEYWORD}
 
 
 def attention_class(name) -> type[keras.layers.Layer]:

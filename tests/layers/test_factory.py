@@ -37,11 +37,19 @@ def test_every_registered_layer_is_exported_and_has_a_case():
 UNCASED = {"AttentionCell", "FeedForward"}
 
 
+# What a composite is made of has no default.
+REQUIRED = {
+    "gated": {"layer": "self_attention"},
+    "parallel": {"layers": ["self_attention"]},
+    "serial": {"layers": ["self_attention"]},
+}
+
+
 def test_every_name_is_in_one_family_and_is_made():
     names = [name for members in FAMILIES.values() for name in members]
     assert len(set(names)) == len(names)
     for name in names:
-        layer = layers.create_attention(name)
+        layer = layers.create_attention(name, **REQUIRED.get(name, {}))
         assert type(layer) is attention_class(name)
         assert registered()[f"attention_zoo>{type(layer).__name__}"] is type(layer)
 
@@ -78,3 +86,38 @@ def test_sequence_and_pooling_families_keep_their_call():
 def test_unknown_names(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        (
+            "cbam",
+            {"ration": 8},
+            r"Unknown arguments of the attention 'cbam'. Expected some of "
+            r"\['activation', .*'ratio', .*\]. "
+            r"Received: ration=8 \(did you mean 'ratio'",
+        ),
+        # An argument of a base class is one of the layer's, unless the layer sets it.
+        ("bahdanau_attention", {"widow": 3, "units": 5}, "did you mean 'window'"),
+        (
+            "gated_attention",
+            {"score": "dot"},
+            r"Expected some of \[.*Received: score='",
+        ),
+        ("linformer_attention", {"window": 3}, "Received: window=3"),
+        ("serial", {"layers": ["cbam"], "merge": "sum"}, "Received: merge='sum'"),
+        ("parallel", {"layers": ["cbam"], "merg": "sum"}, "did you mean 'merge'"),
+        (
+            "gated",
+            {},
+            r"'gated' lacks arguments. Expected \['layer'\] as well. Received",
+        ),
+        # What the class itself says of a known argument stands.
+        ("cbam", {"kernel_size": 2}, "Expected an odd integer"),
+        ("cbam", {"ratio": 2, "trainable": False, "data_format": "no"}, "'no'"),
+    ],
+)
+def test_unknown_arguments(name, config, message):
+    with pytest.raises(ValueError, match=message):
+        layers.create_attention(name, **config)
