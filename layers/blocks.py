@@ -12,7 +12,12 @@ import math
 import keras
 from keras import ops
 
-BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
+from attention_zoo.layers.dot_softmax import dot_softmax
+from attention_zoo.layers.normalizers import Softmax
+
+# Floats that "auto" lets one block of pairs hold, 8 MiB: TensorFlow evaluates some
+# blocks at the same time, and larger ones leave the processor's cache.
+BLOCK_NUMBERS = 2**21
 
 
 class GivenSeed(keras.random.SeedGenerator):
@@ -50,7 +55,9 @@ def choose_block_size(block_size, query, key, pairwise_width):
     if block_size == "auto":
         outer = math.prod(d or 1 for d in query.shape[:-2])
         per_row = outer * (length or 2048) * pairwise_width
-        block_size = max(8, BLOCK_NUMBERS // per_row)
+        # A block also adds to the gradients of all keys, as wide as the key is.
+        fewest = max(8, key.shape[-1] // pairwise_width)
+        block_size = max(fewest, BLOCK_NUMBERS // per_row)
     if block_size is None or (rows is not None and rows <= block_size):
         return None
     return block_size
@@ -128,6 +135,9 @@ def attend(
             drop_seed=seed_generator,
             draw_seed=draw,
         )
+    plain = score.compares_by_dot and type(normalizer) is Softmax
+    if plain and bias is None and not dropout:
+        return _in_blocks(None, query, operands, mask, (), rows), None
     seeds = (
         seed_generator.next() if dropout else None,
         None if draw is None else draw.next(),
@@ -136,7 +146,10 @@ def attend(
 
 
 def _in_blocks(evaluate, query, operands, mask, seeds, rows):
-    """Maps `evaluate` over blocks of `rows` queries, recomputed for the gradients."""
+    """Maps `evaluate` over blocks of `rows` queries, recomputed for the gradients.
+
+    Without `evaluate` it is `dot_softmax`, which sees to its gradients by itself.
+    """
     total = ops.shape(query)[-2]
     count = (total + rows - 1) // rows
     length = ops.shape(operands[0])[-2]
@@ -159,6 +172,9 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
             query_mask=block.get("query_mask"),
             attention_mask=block.get("attention_mask"),
         )
+        if evaluate is None:
+            key, value = operands[:2]
+            return dot_softmax(block["query"], key, value, visible)
 
         # Everything with a gradient is an argument: TensorFlow's recomputation
         # gives none to what a function merely closes over.

@@ -21,6 +21,12 @@ def masked_softmax(scores, mask=None):
     return ops.where(mask, weights, ops.zeros_like(weights))
 
 
+def widen(x):
+    """Returns `x` in at least float32."""
+    low = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+    return ops.cast(x, "float32") if low else x
+
+
 def _only_one(scores):
     """Softmax over one position: 1, or NaN for NaN; `ops.softmax` would warn."""
     return ops.exp(scores - scores)
@@ -95,17 +101,14 @@ class Normalizer(keras.layers.Layer):
 
     def apply(self, scores, mask, weights=(), training=False, seed=None):
         """`normalize` in at least float32; NaN scores are shown, not sorted away."""
-        dtype = keras.backend.standardize_dtype(scores.dtype)
-        wide = (
-            ops.cast(scores, "float32") if dtype in ("float16", "bfloat16") else scores
-        )
+        wide = widen(scores)
         result = self.normalize(wide, mask, weights, training=training, seed=seed)
         if self.selects:
             bad = ops.isnan(wide)
             bad = bad if mask is None else ops.logical_and(bad, mask)
             bad = ops.any(bad, axis=-1, keepdims=True)
             result = ops.where(bad, ops.full_like(result, float("nan")), result)
-        return ops.cast(result, dtype)
+        return ops.cast(result, scores.dtype)
 
     selects = True  # comparisons would turn a NaN score into a weight of 0
 

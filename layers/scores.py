@@ -75,6 +75,11 @@ class Score(keras.layers.Layer):
     def compare(query, key, *weights):
         return dot_scores(query, key)
 
+    @property
+    def compares_by_dot(self):
+        """Whether `compare` is the plain dot product of what was projected."""
+        return type(self).compare is Score.compare
+
     def call(self, query, key):
         weights = [ops.convert_to_tensor(w) for w in self.compare_weights()]
         return self.compare(self.project_query(query), self.project_key(key), *weights)

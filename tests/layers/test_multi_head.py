@@ -252,6 +252,8 @@ def test_a_query_that_sees_nothing_gives_zero(causal, window):
 
 
 PARTS = {
+    "plain": {},
+    "grouped": {"num_kv_heads": 1, "window": (4, 2), "value_dim": 13},
     "rotary": {"position": "rotary", "num_kv_heads": 1},
     "alibi": {"position": "alibi", "normalizer": "entmax"},
     "relative": {"position": "relative_bias", "talking_heads": True},
