@@ -13,6 +13,7 @@ import tempfile
 
 import numpy as np
 
+from attention_zoo.recipes import _card_series
 from attention_zoo.recipes._measure import peak_memory_mb
 
 __all__ = ["measurements", "over_seeds", "peak_memory_mb", "render", "write"]
@@ -122,26 +123,36 @@ def write(folder, card, recipe):
 
 def render(card, recipe):
     """Returns the model card as Markdown."""
+    introduction, results, use, figures = _introduction, _results, _use, _figures
+    if recipe.kind == "series":
+        series = _card_series
+        introduction, results = series.introduction, series.results
+        use, figures = series.use, series.figures
     return "\n".join(
         [
             f"# {card['recipe']}",
             "",
-            *_introduction(card, recipe),
-            *_results(card),
-            *_use(card),
+            *introduction(card),
+            *_warnings(card, recipe),
+            *results(card),
+            *use(card),
             *_cost(card),
-            *_figures(card),
+            *figures(card),
         ]
     )
 
 
-def _introduction(card, recipe):
-    lines = [
+def _introduction(card):
+    return [
         f"The model `{card['model']}` trained on `{card['dataset']}`: raw inputs in, "
         f"probabilities of {', '.join(card['classes'])} out. "
         f"{card['parameters']:,} parameters, {card['model_file_mb']} MB.",
         "",
     ]
+
+
+def _warnings(card, recipe):
+    lines = []
     if card["smoke"]:
         lines += [
             "**A smoke run on a handful of examples: the figures mean nothing.**",

@@ -108,6 +108,14 @@ def _add_data_dir(command):
     )
 
 
+def _add_interpolate(command):
+    command.add_argument(
+        "--interpolate",
+        action="store_true",
+        help="fill empty cells of a CSV file on a line between their neighbours",
+    )
+
+
 def _list(commands):
     command = _command(
         commands, "list", _show.list_all, "Models, recipes and trained models."
@@ -178,12 +186,16 @@ def _predict(commands):
         commands,
         "predict",
         _commands.predict,
-        "Prints class and probability of each text, separated by a tab.",
+        "Prints class and probability of each text, or the forecast as CSV.",
     )
     _add_entry(command)
     command.add_argument(
-        "text", nargs="*", metavar="TEXT", help="default: each line of stdin is one"
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="a text (default: each line of stdin), or FILE.csv for a forecaster",
     )
+    _add_interpolate(command)
 
 
 def _explain(commands):
@@ -191,10 +203,13 @@ def _explain(commands):
         commands,
         "explain",
         _commands.explain,
-        "Shades the words of texts by their attention, here and in a picture.",
+        "Shades words, or the past of a series, by attention, here and in a picture.",
     )
     _add_entry(command)
-    command.add_argument("text", nargs="+", metavar="TEXT")
+    command.add_argument(
+        "text", nargs="+", metavar="TEXT", help="a text, or FILE.csv for a forecaster"
+    )
+    _add_interpolate(command)
     command.add_argument(
         "--out",
         default="explanation.png",

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes import _recipe
+from attention_zoo.recipes import _forecasts, _recipe
 from attention_zoo.recipes._errors import UserError, unknown
 
 TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
@@ -111,8 +111,12 @@ def recipe_of(entry):
 
 
 def predict(args):
-    """Prints class and probability of each text; returns 2 if some had none."""
+    """Prints class and probability of each text, or a forecast; 2 if some had none."""
     entry = find(args.name)
+    if _forecasts.is_forecaster(entry):
+        read = _forecasts.read_window(entry, args.text, args.interpolate)
+        need_tensorflow()
+        return _forecasts.print_forecast(entry, entry.load(), *read)
     if args.text:
         given = ((f"text {i}", text) for i, text in enumerate(args.text, 1))
     else:
@@ -179,7 +183,7 @@ def load_text_model(entry):
 
 
 def explain(args):
-    """Shades the words in the terminal and writes the picture."""
+    """Tells of the attention in the terminal and writes the picture."""
     import attention_zoo
 
     entry = find(args.name)
@@ -188,14 +192,22 @@ def explain(args):
         raise UserError(f"--out takes a file that ends in .png, received '{out}'")
     if not out.parent.is_dir():
         raise UserError(f"there is no folder {out.parent} to write {out.name} into")
-    texts = [readable(f"text {i}", text) for i, text in enumerate(args.text, 1)]
-    model = load_text_model(entry)
-    names = entry.card.get("classes")
+    if _forecasts.is_forecaster(entry):
+        _, texts = _forecasts.read_window(entry, args.text, args.interpolate)
+        need_tensorflow()
+        model, names = entry.load(), entry.card["variates"]
+    else:
+        texts = [readable(f"text {i}", text) for i, text in enumerate(args.text, 1)]
+        model = load_text_model(entry)
+        names = entry.card.get("classes")
     explanation = attention_zoo.explain(model, texts, class_names=names)
     layer = args.layer or explanation.default_layer
     if layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)
-    print_shaded(explanation, layer)
+    if _forecasts.is_forecaster(entry):
+        print(explanation.to_text(layer))
+    else:
+        print_shaded(explanation, layer)
     write_picture(explanation.plot(layer), out)
     print(out)
 

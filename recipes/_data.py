@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import pathlib
 
 from attention_zoo.recipes._errors import UserError
 
@@ -38,7 +39,8 @@ def tfds_builder(name, data_dir=None):
 def prepare(builder, embedded):
     """Downloads and prepares a dataset, or only generates an embedded one."""
     if not embedded:
-        _check_network()
+        if not _lies_ready(builder):
+            _check_network()
         builder.download_and_prepare()
         return
     print(f"generating {builder.info.full_name} ...", flush=True)
@@ -68,18 +70,33 @@ def read_split(builder, split):
     """Returns a split as a dict of lists or arrays, in the order on disk."""
     import tensorflow_datasets as tfds
 
-    try:
-        dataset = builder.as_dataset(split=split, shuffle_files=False)
-    except ValueError as error:
-        raise UserError(
-            f"dataset '{builder.name}' has no split '{split}': it has "
-            f"{', '.join(builder.info.splits)}, and slices such as train[:90%]"
-        ) from error
+    dataset = _as_dataset(builder, split)
     columns: dict[str, list] = {}
     for example in tfds.as_numpy(dataset):
         for key, value in example.items():
             columns.setdefault(key, []).append(value)
     return columns
+
+
+def read_columns(builder, split, batch_size=4096):
+    """Returns a split of fixed-shape features as a dict of arrays, in order."""
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    dataset = _as_dataset(builder, split).batch(batch_size)
+    batches = list(tfds.as_numpy(dataset))
+    return {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+
+
+def _as_dataset(builder, split):
+    """Returns the examples of a split in the order on disk."""
+    try:
+        return builder.as_dataset(split=split, shuffle_files=False)
+    except ValueError as error:
+        raise UserError(
+            f"dataset '{builder.name}' has no split '{split}': it has "
+            f"{', '.join(builder.info.splits)}, and slices such as train[:90%]"
+        ) from error
 
 
 def register_own(name):
@@ -88,6 +105,16 @@ def register_own(name):
     if importlib.util.find_spec(module) is None:
         return False
     return not getattr(importlib.import_module(module), "DOWNLOADS", False)
+
+
+def _lies_ready(builder):
+    """Returns whether the raw files of a builder of ours were put there by hand.
+
+    TFDS takes a registered file of that name from its manual folder.
+    """
+    names = getattr(builder, "raw_files", [])
+    folder = pathlib.Path(builder._data_dir_root).expanduser() / "downloads" / "manual"
+    return bool(names) and all((folder / name).exists() for name in names)
 
 
 def _check_network():

@@ -40,14 +40,14 @@ def curves(path, runs, twins):
     figure.savefig(path, dpi=110)
 
 
-def attention(path, servable, inputs, classes):
+def attention(path, servable, inputs, names):
     """Draws inputs with their parts shaded by attention.
 
     Args:
         path: File to write.
         servable: The model from raw inputs.
         inputs: List of raw inputs.
-        classes: Names of the classes.
+        names: Names of the classes, or of a forecaster's variates.
     """
-    explanation = attention_zoo.explain(servable, inputs, class_names=classes)
+    explanation = attention_zoo.explain(servable, inputs, class_names=names)
     explanation.plot().savefig(path, dpi=110)

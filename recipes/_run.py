@@ -103,7 +103,7 @@ def train(
         "model": recipe.model,
         "dataset": pipeline.dataset,
         "smoke": smoke,
-        "classes": pipeline.classes,
+        **{name: getattr(pipeline, name) for name in pipeline.FACTS},
         **_card.over_seeds(runs),
         "published_seed": best.seed,
         "metrics": best.test,
@@ -134,8 +134,10 @@ def write_files(folder, pipeline, servable, runs, twins):
     """
     write_history(folder / "history.csv", runs, twins)
     _plots.curves(folder / "curves.png", runs, twins)
-    inputs, _ = pipeline.examples(6)
-    _plots.attention(folder / "attention.png", servable, inputs, pipeline.classes)
+    if pipeline.shows_attention:
+        inputs, _ = pipeline.examples(6)
+        names = getattr(pipeline, pipeline.FACTS[0])
+        _plots.attention(folder / "attention.png", servable, inputs, names)
     _export.write_models(servable, folder, pipeline.raw("test")[0][:64])
 
 
@@ -181,7 +183,7 @@ def fit(recipe, pipeline, seed, label):
         optimizer=make_optimizer(recipe, steps=len(batches) * recipe.epochs),
         loss=pipeline.loss(),
         metrics=pipeline.metrics(),
-        jit_compile=False,  # XLA slows an LSTM's training down on a CPU
+        jit_compile=pipeline.JIT_COMPILE,
     )
     print(f"{recipe.name}: {label}, seed {seed}, {model.count_params():,} parameters")
     keeper, clock = BestEpoch(pipeline.score), EpochClock()

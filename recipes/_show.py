@@ -123,16 +123,16 @@ def card_lines(name):
         card = find(name).card
     except PretrainedError as error:
         return [f"unusable: {error}"]
-    lines = []
-    if "metrics" in card:
-        lines.append(f"test {_figures(card['metrics'])}")
+    lines, metrics = [], card.get("metrics", {})
+    if metrics:
+        lines.append(f"test {_figures(metrics)}")
     if "dataset" in card:
         smoke = ", a smoke run: the figures mean nothing" if card.get("smoke") else ""
         lines.append(f"{card['dataset']}{smoke}")
     if len(card.get("seeds", [])) > 1:
-        lines.append(f"{_scores(card)} over {len(card['seeds'])} seeds")
+        lines.append(f"{_scores(card, metrics)} over {len(card['seeds'])} seeds")
     for baseline, row in card.get("baselines", {}).items():
-        lines.append(f"beside it: {baseline}, {_scores(row)}")
+        lines.append(f"beside it: {baseline}, {_scores(row, metrics)}")
     for key, form in {
         "parameters": "{:,} parameters",
         "model_file_mb": "{} MB",
@@ -145,11 +145,11 @@ def card_lines(name):
     return lines
 
 
-def _scores(row):
+def _scores(row, metrics):
     """Returns each mean with its spread, or the plain metrics of one measurement."""
     means = {key: value for key, value in row.items() if key.endswith("_mean")}
     if not means:
-        return _figures({k: v for k, v in row.items() if k == "accuracy"})
+        return _figures({k: v for k, v in row.items() if k in metrics})
     texts = []
     for key, value in means.items():
         name = key.removesuffix("_mean")

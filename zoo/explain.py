@@ -1,7 +1,7 @@
 """`explain`: which parts of an input a model attended to, and what it predicted.
 
 This file holds what every kind of input shares. A kind is one file that turns a batch
-into an `Explanation`: `explain_text.py`.
+into an `Explanation`: `explain_text.py`, `explain_series.py`.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from attention_zoo.layers import record_attention
 
 # Kind of input -> "module:function", imported when an input of this kind comes.
 EXPLAINERS = {
+    "series": "attention_zoo.explain_series:explain_series",
     "text": "attention_zoo.explain_text:explain_text",
 }
 
@@ -43,8 +44,7 @@ class Explanation:
         self.records = records
         self.mask = mask
         self.class_names = class_names
-        found = {n: _weights_by_position(r.weights, mask) for n, r in records.items()}
-        self.weights = {name: w for name, w in found.items() if w is not None}
+        self.weights = self._named_weights()
         if not self.weights:
             shapes = {name: r.weights.shape for name, r in records.items()}
             raise ValueError(
@@ -52,6 +52,14 @@ class Explanation:
                 f"the input, here (..., {mask.shape[1]}). Received: weights of the "
                 f"shapes {shapes}"
             )
+
+    def _named_weights(self):
+        """Returns the dict `weights`. A kind of input may have another form of it."""
+        found = {
+            name: _weights_by_position(record.weights, self.mask)
+            for name, record in self.records.items()
+        }
+        return {name: w for name, w in found.items() if w is not None}
 
     def __len__(self):
         return len(self.predictions)
@@ -126,14 +134,17 @@ def explain(model, inputs, class_names=None, vocabulary=None):
     Args:
         model: A `keras.Model` with attention layers of this package in it. Text models
             take raw strings, with a `TextVectorization` layer inside, or token ids
-            `(B, T)` with 0 as padding and 1 for unknown words.
+            `(B, T)` with 0 as padding and 1 for unknown words; forecasters windows
+            `(B, L, C)`.
         inputs: A batch of what the model takes, or one string.
-        class_names: List of strings, the names of the classes, or None.
+        class_names: List of strings, the names of the classes, or of a forecaster's
+            variates, or None.
         vocabulary: List of strings with the word of each token id, for models that
             take token ids. By default the ids themselves are shown.
 
     Returns:
-        An `Explanation`: for text, a `TextExplanation`.
+        An `Explanation`: for text, a `TextExplanation`; for series, a
+        `SeriesExplanation`.
 
     Raises:
         ValueError: When the model takes a kind of input that is not known here, or
@@ -157,6 +168,15 @@ def predict_with_attention(model, inputs):
         output; and a dict of layer name to `AttentionRecord`. A layer that is called
         again counts on: `attention`, `attention_2`.
     """
+    outputs, records = call_with_attention(model, inputs)
+    return class_probabilities(outputs), records
+
+
+def call_with_attention(model, inputs):
+    """Calls a model once and returns its output as an array, and its attention.
+
+    The attention is a dict as `predict_with_attention` returns it.
+    """
     with record_attention() as calls:
         outputs = model(inputs, training=False)
     records = {}
@@ -166,7 +186,7 @@ def predict_with_attention(model, inputs):
             count += 1
             name = f"{record.layer_name}_{count}"
         records[name] = record
-    return class_probabilities(outputs), records
+    return keras.ops.convert_to_numpy(outputs), records
 
 
 def class_probabilities(outputs):
@@ -224,7 +244,10 @@ def _kind_of_input(model):
         dtype, shape = described[0]
         if dtype == "string" or ("int" in dtype and len(shape) == 2):
             return "text"
+        if "float" in dtype and len(shape) == 3:
+            return "series"
     raise ValueError(
-        "`explain` knows models that take raw strings or token ids (B, T). "
+        "`explain` knows models that take raw strings, token ids (B, T) or series "
+        "(B, L, C). "
         f"Received: model={model.name!r} with inputs {described}"
     )

@@ -8,7 +8,13 @@ from attention_zoo.layers._checks import suggest
 
 # Name -> "module:function" of the builder, imported when the model is asked for.
 MODELS = {
+    "attention_forecaster": "attention_zoo.attention_forecaster:attention_forecaster",
     "attention_lstm": "attention_zoo.attention_lstm:attention_lstm",
+    "autocorrelation_forecaster": (
+        "attention_zoo.autocorrelation_forecaster:autocorrelation_forecaster"
+    ),
+    "inverted_transformer": "attention_zoo.inverted_transformer:inverted_transformer",
+    "patch_transformer": "attention_zoo.patch_transformer:patch_transformer",
 }
 
 

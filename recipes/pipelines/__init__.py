@@ -3,7 +3,10 @@
 A pipeline module holds a class `Pipeline(recipe, data_dir=None, smoke=False)`:
 
 * `dataset`: name and version of the data, for the card;
-* `classes`: names of the classes, in the order of the model's outputs;
+* `FACTS`: names of attributes that the card takes over; the first is `classes`, in the
+  order of the model's outputs, or `variates`;
+* `JIT_COMPILE`: whether XLA compiles the training;
+* `shows_attention`: whether the model has attention to draw;
 * `model_config()`: arguments of the model that only the data decide;
 * `batches(split, seed=None)`: `tf.data` batches of "train" or "validation";
 * `loss()` and `metrics()`: what the core is compiled with;

@@ -286,7 +286,7 @@ def test_errors(tokens_model, explanation):
     with pytest.raises(ValueError, match="Unknown attention layer.*'attention'"):
         explanation.plot(layer_name="atention")
     images = keras.Sequential([keras.Input((3, 3, 1)), keras.layers.Flatten()])
-    with pytest.raises(ValueError, match="raw strings or token ids"):
+    with pytest.raises(ValueError, match="raw strings, token ids"):
         attention_zoo.explain(images, np.zeros((2, 3, 3, 1)))
 
 

@@ -4,6 +4,7 @@ A new model needs no line here: its tiny configuration and its inputs follow fro
 names of its arguments and from the shapes of its inputs.
 """
 
+import importlib
 import inspect
 import json
 import subprocess
@@ -25,26 +26,56 @@ SIZES = {
     "units": 7,
     "dropout": 0.1,
     "embedding_dropout": 0.1,
+    "lookback": 12,
+    "horizon": 5,
+    "num_variates": 3,
+    "patch_length": 4,
+    "stride": 2,
+    "num_layers": 2,
+    "num_heads": 2,
+    "width": 6,
+    "segment_length": 3,
+    "step_length": 2,
+    "trend_length": 5,
 }
 LENGTH = 11
 # Weights that look at earlier queries, of which these models' one query has none.
 UNUSED = {"coverage_kernel"}
 
 
-def attention_kinds():
-    """The values of a model's `attention` argument: every fitting name, and None."""
-    families = ("pooling", "self", "sequence")
+def attention_kinds(name):
+    """The values of a model's `attention` argument: every fitting name, and None.
+
+    The model's file says which fit: `ATTENTIONS`, names, or `FAMILIES`.
+    """
+    builder = get_builder(name)
+    if "attention" not in inspect.signature(builder).parameters:
+        return ["-"]
+    module = importlib.import_module(builder.__module__)
+    if hasattr(module, "ATTENTIONS"):
+        return [None, *module.ATTENTIONS]
+    families = sorted(module.FAMILIES)
     return [None, *(n for f in families for n in layers.list_attentions(family=f))]
 
 
-def variants():
-    """`(model, attention)` for every model and every attention that it can have."""
-    found = []
-    for name in attention_zoo.list_models():
-        takes = "attention" in inspect.signature(get_builder(name)).parameters
-        for attention in attention_kinds() if takes else ["-"]:
-            found.append(pytest.param(name, attention, id=f"{name}-{attention}"))
-    return found
+def variants(kind=None):
+    """`(model, attention)` for every model and every attention that it can have.
+
+    Args:
+        kind: A kind of input, to leave out models of others.
+    """
+    return [
+        pytest.param(name, attention, id=f"{name}-{attention}")
+        for name in attention_zoo.list_models()
+        if kind in (None, kind_of(name))
+        for attention in attention_kinds(name)
+    ]
+
+
+def kind_of(name):
+    """The kind of input that a model takes, by its arguments."""
+    parameters = inspect.signature(get_builder(name)).parameters
+    return "series" if "lookback" in parameters else "text"
 
 
 def create_small(name, attention="-"):
@@ -57,11 +88,25 @@ def create_small(name, attention="-"):
 
 
 def make_inputs(model, rows=4):
-    """Token ids: full, padded, one word, and nothing but padding."""
-    ids = np.random.default_rng(17).integers(1, 23, (rows, LENGTH)).astype("int32")
+    """Inputs for the model, each row special in its own way."""
+    rng = np.random.default_rng(17)
+    if len(model.inputs[0].shape) == 3:  # series, one of them without any change
+        inputs = rng.normal(10, 3, (rows, *model.inputs[0].shape[1:]))
+        inputs[1] = 7
+        return inputs.astype("float32")
+    # Token ids: full, padded, one word, and nothing but padding.
+    ids = rng.integers(1, 23, (rows, LENGTH)).astype("int32")
     for row, words in zip(ids, (LENGTH, 5, 1, 0), strict=True):
         row[words:] = 0
     return ids
+
+
+def make_targets(model, rows=4):
+    """Classes, or numbers of the output's shape."""
+    shape = model.outputs[0].shape
+    if len(shape) == 2:
+        return np.arange(rows) % shape[-1]
+    return np.random.default_rng(19).normal(size=(rows, *shape[1:]))
 
 
 def predict(model, inputs):
@@ -69,21 +114,27 @@ def predict(model, inputs):
 
 
 every_variant = pytest.mark.parametrize(("name", "attention"), variants())
+every_text_variant = pytest.mark.parametrize(("name", "attention"), variants("text"))
+every_series_variant = pytest.mark.parametrize(
+    ("name", "attention"), variants("series")
+)
 
 
 @every_variant
 def test_forward(name, attention):
     model = create_small(name, attention)
     output = predict(model, make_inputs(model))
-    assert output.shape == (4, 3)
+    expected = {"text": (4, 3), "series": (4, 5, 3)}[kind_of(name)]
+    assert output.shape == expected
     assert output.dtype == np.float32
     assert np.isfinite(output).all()
-    np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-6)
+    if len(expected) == 2:
+        np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-6)
     assert not model.compiled
     assert isinstance(model, keras.Model)
 
 
-@every_variant
+@every_text_variant
 def test_padding_changes_nothing(name, attention):
     model = create_small(name, attention)
     inputs = make_inputs(model)
@@ -101,9 +152,11 @@ def test_padding_changes_nothing(name, attention):
 def test_every_weight_gets_a_gradient(name, attention):
     model = create_small(name, attention)
     # With steps this large even a tiny gradient moves a weight visibly.
-    model.compile(keras.optimizers.SGD(1e3), "sparse_categorical_crossentropy")
+    targets = make_targets(model)
+    loss = "sparse_categorical_crossentropy" if targets.ndim == 1 else "mse"
+    model.compile(keras.optimizers.SGD(1e3), loss)
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_variables]
-    loss = model.train_on_batch(make_inputs(model), np.array([0, 1, 2, 0]))
+    loss = model.train_on_batch(make_inputs(model), targets)
     assert np.isfinite(loss)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         new = keras.ops.convert_to_numpy(variable)
@@ -120,7 +173,7 @@ def test_weights_have_stable_paths(name, attention):
     assert len(set(paths)) == len(paths)
 
 
-@every_variant
+@every_text_variant
 def test_attention_is_recorded(name, attention):
     model = create_small(name, attention)
     inputs = make_inputs(model)
@@ -131,6 +184,29 @@ def test_attention_is_recorded(name, attention):
     assert np.isfinite(weights).all()
     # Less than 1 where a kind leaves weight unspent: local, monotonic, a sentinel.
     assert (np.abs(weights.sum(axis=-1)) < 1 + 1e-5).all()
+    np.testing.assert_allclose(
+        explanation.predictions, predict(model, inputs), atol=1e-6
+    )
+
+
+@every_series_variant
+def test_attention_over_a_series_is_recorded(name, attention):
+    model = create_small(name, attention)
+    inputs = make_inputs(model)
+    if attention is None:
+        with pytest.raises(ValueError, match="`explain` needs an attention layer"):
+            attention_zoo.explain(model, inputs)
+        return
+    explanation = attention_zoo.explain(model, inputs)
+    for layer_name, weights in explanation.weights.items():
+        kind = explanation.kind_of(layer_name)
+        assert kind in ("lags", "variates", "features")
+        assert weights.shape[:2] == (4, 3)
+        assert np.isfinite(weights).all()
+        assert (weights >= 0).all()
+        if kind != "features":
+            assert weights.shape[2] == {"lags": 12, "variates": 3}[kind]
+            np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     np.testing.assert_allclose(
         explanation.predictions, predict(model, inputs), atol=1e-6
     )

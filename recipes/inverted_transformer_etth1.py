@@ -1,0 +1,54 @@
+"""inverted_transformer on ett/h1: hourly load and oil temperature, look-back 96.
+
+The iTransformer of Liu et al. 2023 (https://arxiv.org/abs/2310.06625), with a
+linear skip.
+
+    attention-zoo train inverted_transformer_etth1
+
+Expected: see RECIPE.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="inverted_transformer_etth1",
+    model="inverted_transformer",
+    dataset="ett/h1",
+    kind="series",
+    expected={"mse_96": 0.386, "mse_192": 0.441, "mse_336": 0.487, "mse_720": 0.503},
+    config={
+        "num_layers": 2,
+        "num_heads": 4,
+        "width": 64,
+        "attention": "multi_head_attention",
+        "use_skip": True,
+        "dropout": 0.1,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 96,
+        "horizons": (96, 192, 336, 720),
+        "share": 1.0,
+        "loss": "mae",
+        "season": 24,
+        "interpolate": False,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=8,
+    learning_rate=2e-3,
+    warmup=0.1,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "width": hp.Choice("width", [16, 32]),
+        "learning_rate": hp.Float("learning_rate", 5e-4, 4e-3, sampling="log"),
+        "use_skip": True,
+        "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
+    }

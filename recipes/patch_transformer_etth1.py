@@ -1,0 +1,55 @@
+"""patch_transformer on ett/h1: hourly load and oil temperature, look-back 336.
+
+The PatchTST of Nie et al. 2022 (https://arxiv.org/abs/2211.14730) with a linear skip.
+
+    attention-zoo train patch_transformer_etth1
+
+Expected: see RECIPE.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="patch_transformer_etth1",
+    model="patch_transformer",
+    dataset="ett/h1",
+    kind="series",
+    expected={"mse_96": 0.385, "mse_192": 0.415, "mse_336": 0.435, "mse_720": 0.455},
+    config={
+        "patch_length": 16,
+        "stride": 8,
+        "num_layers": 2,
+        "num_heads": 4,
+        "width": 16,
+        "attention": "multi_head_attention",
+        "use_skip": True,
+        "dropout": 0.2,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 336,
+        "horizons": (96, 192, 336, 720),
+        "share": 0.25,
+        "loss": "mae",
+        "season": 24,
+        "interpolate": False,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=8,
+    learning_rate=2e-3,
+    warmup=0.1,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "width": hp.Choice("width", [16, 32]),
+        "learning_rate": hp.Float("learning_rate", 5e-4, 4e-3, sampling="log"),
+        "use_skip": True,
+        "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
+    }
