@@ -69,6 +69,26 @@ from attention_zoo.layers.scores import LocationScore as LocationScore
 from attention_zoo.layers.scores import ScaledDotScore as ScaledDotScore
 from attention_zoo.layers.scores import Score as Score
 from attention_zoo.layers.self_attention import SelfAttention as SelfAttention
+from attention_zoo.layers.series.auto_correlation import (
+    AutoCorrelation as AutoCorrelation,
+)
+from attention_zoo.layers.series.de_stationary import (
+    DeStationaryAttention as DeStationaryAttention,
+)
+from attention_zoo.layers.series.de_stationary import (
+    DeStationaryFactors as DeStationaryFactors,
+)
+from attention_zoo.layers.series.fourier_attention import (
+    FourierAttention as FourierAttention,
+)
+from attention_zoo.layers.series.fourier_block import FourierBlock as FourierBlock
+from attention_zoo.layers.series.prob_sparse import (
+    ProbSparseAttention as ProbSparseAttention,
+)
+from attention_zoo.layers.series.temporal_pattern import (
+    TemporalPatternAttention as TemporalPatternAttention,
+)
+from attention_zoo.layers.series.two_stage import TwoStageAttention as TwoStageAttention
 from attention_zoo.layers.stepwise import StepwiseAttention as StepwiseAttention
 from attention_zoo.layers.synthesizer import DenseSynthesizer as DenseSynthesizer
 from attention_zoo.layers.synthesizer import RandomSynthesizer as RandomSynthesizer

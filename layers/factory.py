@@ -28,6 +28,13 @@ from attention_zoo.layers.nystrom import NystromAttention
 from attention_zoo.layers.performer import PerformerAttention
 from attention_zoo.layers.pooling import AttentionPooling
 from attention_zoo.layers.self_attention import SelfAttention
+from attention_zoo.layers.series.auto_correlation import AutoCorrelation
+from attention_zoo.layers.series.de_stationary import DeStationaryAttention
+from attention_zoo.layers.series.fourier_attention import FourierAttention
+from attention_zoo.layers.series.fourier_block import FourierBlock
+from attention_zoo.layers.series.prob_sparse import ProbSparseAttention
+from attention_zoo.layers.series.temporal_pattern import TemporalPatternAttention
+from attention_zoo.layers.series.two_stage import TwoStageAttention
 from attention_zoo.layers.synthesizer import DenseSynthesizer, RandomSynthesizer
 from attention_zoo.layers.vision.axial_attention import AxialAttention
 from attention_zoo.layers.vision.bam import BAM
@@ -74,6 +81,9 @@ from attention_zoo.layers.vision.window_attention import WindowAttention
 #   linear    as sequence, at a cost linear in time
 #   self      layer(inputs): (B, T, D) -> (B, T, D)
 #   pooling   layer(inputs): (B, T, D) -> (B, D)
+#   series    layer(inputs): (B, T, D) -> (B, T, D), for time series; but
+#             temporal_pattern_attention -> (B, D), and two_stage_attention
+#             (B, V, S, D) -> (B, V, S, D), V variates of S segments
 #   hierarchical
 #             layer(inputs): (B, S, T, D) -> (B, D)
 #   channel, spatial, hybrid, branch
@@ -111,6 +121,15 @@ FAMILIES: dict[str, dict[str, type]] = {
         "multi_head_attention_pooling": MultiHeadAttentionPooling,
         "gated_attention": GatedAttention,
         "attention_pooling": AttentionPooling,
+    },
+    "series": {
+        "auto_correlation": AutoCorrelation,
+        "de_stationary_attention": DeStationaryAttention,
+        "fourier_attention": FourierAttention,
+        "fourier_block": FourierBlock,
+        "prob_sparse_attention": ProbSparseAttention,
+        "temporal_pattern_attention": TemporalPatternAttention,
+        "two_stage_attention": TwoStageAttention,
     },
     "hierarchical": {
         "hierarchical_attention": HierarchicalAttention,
@@ -171,6 +190,7 @@ DEFAULTS = {
     DenseSynthesizer: {"max_length": 512},
     LinformerAttention: {"max_length": 512},
     RandomSynthesizer: {"max_length": 512},
+    TemporalPatternAttention: {"window": 64},
 }
 
 
@@ -198,6 +218,7 @@ def get_family(name):
     """Returns the family of the attention called `name`, which says how to call it.
 
     `"sequence"`: `layer(query, value)`; `"self"`: `layer(inputs)` of unchanged shape;
+    `"series"`: as `"self"`, for time series, with exceptions that the classes tell;
     `"pooling"`: `layer(inputs)` to one vector a row; `"channel"`, `"spatial"`,
     `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and `"temporal"` on a video, of
     unchanged shape. `"composite"` is called as the layers that it is made of.

@@ -1,0 +1,70 @@
+"""Fourier block: a learned filter over a few frequencies of a series."""
+
+import keras
+from keras import ops
+
+from attention_zoo.layers._checks import check_mask, check_rank
+from attention_zoo.layers._linear_cost import widen
+from attention_zoo.layers.attention import empty_padding
+from attention_zoo.layers.series._fourier import mix_modes
+from attention_zoo.layers.series.fourier_attention import FourierAttention, Modes
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class FourierBlock(FourierAttention):
+    """A learned complex matrix for each of a few frequencies, in place of attention.
+
+    `M` is the number of modes, `F` the Fourier transform over the steps that are not
+    padding.
+
+    1. Projection to heads, `(B, H, T, K)`, and their modes, complex, `(B, H, M, K)`.
+    2. Each mode times its own learned complex matrix, `(B, H, M, K)`.
+    3. Back to steps, all other modes 0, and the heads projected, `(B, T, D)`.
+
+    It takes the place of self-attention in FEDformer, `FourierAttention` that of
+    cross-attention, which says how modes are chosen. There are no attention weights.
+
+    Weights, beside those of `query` and `attention_output`: `kernel_real` and
+    `kernel_imag` `(H, M, K, K)`.
+
+    Args:
+        num_heads, key_dim, num_modes, mode_select, seed, use_bias, kernel_initializer:
+            As in `FourierAttention`.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, D)`.
+        mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
+        training: Boolean.
+
+    Returns:
+        Output of shape `(B, T, D)`, zeros at padding.
+
+    Reference: Zhou et al. 2022, https://arxiv.org/abs/2201.12740
+    """
+
+    def build(self, input_shape):
+        shape = tuple(input_shape)
+        check_rank(type(self).__name__, 3, inputs=shape)
+        width = self._head_width(shape)
+        self._query_dense = self._projection("query", shape, width)
+        self._output_dense = self._output_projection(shape, width)
+        self._add_kernel(width)
+        self.built = True
+
+    def call(self, inputs, mask=None, training=None):
+        owner = type(self).__name__
+        check_rank(owner, 3, inputs=inputs.shape)
+        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
+        heads = self._query_dense(empty_padding(inputs, mask))
+        heads = widen(ops.transpose(heads, (0, 2, 1, 3)))  # (B, H, T, K)
+        modes = Modes(ops.shape(heads)[2], mask, self.num_modes, self._places)
+        mixed = mix_modes(modes.transform(heads), self._kernel(heads.dtype))
+        output = ops.cast(modes.invert(mixed), self.compute_dtype)
+        return empty_padding(self._output_dense(output), mask)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def compute_output_spec(self, inputs, mask=None, training=None):
+        check_rank(type(self).__name__, 3, inputs=inputs.shape)
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

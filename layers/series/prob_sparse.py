@@ -1,0 +1,261 @@
+"""ProbSparse attention: full attention for the few queries that single out keys."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from attention_zoo.layers._checks import check_positive_integer, check_rate
+from attention_zoo.layers._linear_cost import widen
+from attention_zoo.layers.entmax import LOWEST
+from attention_zoo.layers.masks import AttentionMask
+from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.recording import recording
+from attention_zoo.layers.scores import dot_scores
+from attention_zoo.layers.series._shared import (
+    SeriesAttention,
+    take_steps,
+    visible_first,
+)
+
+POWERS_OF_E = np.floor(np.exp(np.arange(21))).astype("int32")
+
+
+def log_count(length, factor):
+    """Returns `factor * ceil(ln(L))`, at least 1 and at most L.
+
+    Args:
+        length: Integer, or integer tensor of any shape.
+        factor: Positive integer.
+    """
+    if isinstance(length, int):
+        return max(1, min(length, factor * int((length > POWERS_OF_E).sum())))
+    above = ops.expand_dims(length, -1) > ops.convert_to_tensor(POWERS_OF_E)
+    count = factor * ops.sum(ops.cast(above, "int32"), axis=-1)
+    return ops.maximum(ops.minimum(length, count), 1)
+
+
+def spread_positions(length, count, slots):
+    """Returns `count` different positions below `length`, spread evenly.
+
+    There is one in each of `count` parts of like size, at a place that changes from
+    part to part, so that no period of a series hides between them; the first is 0.
+
+    Args:
+        length: Integer tensor `(B, 1)` or an integer.
+        count: As `length`, at most `slots`.
+        slots: Integer.
+
+    Returns:
+        Integer tensor and boolean tensor `(B, slots)` or `(1, slots)`: the positions,
+        and which slots hold one.
+    """
+    slot = ops.expand_dims(ops.arange(slots, dtype="int32"), 0)
+    low, high = slot * length // count, (slot + 1) * length // count
+    place = slot * 633 % 1024  # the golden section of 1024
+    position = low + place * (high - low) // 1024
+    return ops.where(slot < count, position, 0), slot < count
+
+
+def sparsity(query, sampled, visible):
+    """Returns `max_j s_j - mean_j s_j` of the sampled keys, `(B, H, Tq)`.
+
+    Args:
+        query: Tensor `(B, H, Tq, K)`, divided by the root of K.
+        sampled: Tensor `(B, H, U, K)`.
+        visible: Boolean tensor that broadcasts to `(B, H, Tq, U)`.
+    """
+    scores = dot_scores(query, sampled)
+    seen = ops.cast(visible, scores.dtype)
+    count = ops.maximum(ops.sum(seen, axis=-1), 1)
+    highest = ops.max(ops.where(visible, scores, LOWEST), axis=-1)
+    return highest - ops.sum(scores * seen, axis=-1) / count
+
+
+def mean_value(value, mask, rows):
+    """Returns the mean of the values each query may see, `(B, H, 1 or Tq, K)`.
+
+    Args:
+        value: Tensor `(B, H, Tv, K)`.
+        mask: An `AttentionMask`, whose key mask and causality count.
+        rows: Number of queries.
+    """
+    here = ops.ones_like(value[:, :1, :, :1])
+    if mask.key_mask is not None:
+        here = here * ops.cast(ops.expand_dims(mask.key_mask, (1, 3)), value.dtype)
+    if not mask.causal:
+        total = ops.sum(value * here, axis=2, keepdims=True)
+        return total / ops.maximum(ops.sum(here, axis=2, keepdims=True), 1)
+    total, count = ops.cumsum(value * here, axis=2), ops.cumsum(here, axis=2)
+    last = ops.minimum(ops.arange(rows, dtype="int32"), ops.shape(value)[2] - 1)
+    mean = total / ops.maximum(count, 1)
+    return ops.take(mean, last, axis=2)
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class ProbSparseAttention(SeriesAttention):
+    """Full attention for the few queries that single out keys, a mean for the others.
+
+    `L` is the number of steps that are not padding, `c` the `factor`.
+
+    1. Projections to heads, `(B, H, T, K)`.
+    2. Sparsity of each query, `M = max_j s_j - mean_j s_j` with `s = q . k / sqrt(K)`,
+       over `c ceil(ln(Lv))` sampled keys, shape `(B, H, Tq)`.
+    3. The `u = c ceil(ln(Lq))` queries of largest M get `softmax(s) V`; all others the
+       mean of the values they may see, which in causal attention is that of the values
+       so far.
+    4. The heads projected, `(B, Tq, Dq)`.
+
+    Every query sees the same sample: keys spread evenly over the series, none at
+    random, so that equal inputs give equal outputs and a row does not depend on its
+    batch; the authors draw keys for each query anew. The mean is over the sample, where
+    the authors' code divides by Lv, and causal attention gives a mean where that code
+    gives a sum. With `factor` as large as the series is long this is exact attention.
+
+    In causal attention no value comes from the future, but a later query may take the
+    place of an earlier one among the u: which get full attention depends on the whole
+    series.
+
+    `key` has no bias, which the softmax would cancel.
+
+    Args:
+        num_heads, key_dim, use_bias, kernel_initializer: As in `AutoCorrelation`.
+        factor: Positive integer `c`. Defaults to `5`.
+        dropout: Share of the softmax weights that is dropped in training. Defaults to
+            `0.0`.
+        seed: Python integer for dropout. Defaults to `None`.
+
+    Call arguments: As in `AutoCorrelation`, and
+        use_causal_mask: Whether query `i` sees keys up to `i` only.
+
+    Returns:
+        Output of shape `(B, Tq, Dq)`, and with `return_attention_scores=True` the
+        weights of shape `(B, H, Tq, Tv)`, dropout included, which are then multiplied
+        out.
+
+    Raises:
+        ValueError: for an argument outside its set, and for shapes or masks that do
+            not fit.
+
+    Reference: Zhou et al. 2021, https://arxiv.org/abs/2012.07436
+    """
+
+    unbiased = ("key",)
+
+    def __init__(
+        self, num_heads=4, key_dim=None, factor=5, dropout=0.0, seed=None, **kwargs
+    ):
+        super().__init__(num_heads, key_dim, **kwargs)
+        owner = type(self).__name__
+        check_positive_integer(owner, factor=factor)
+        check_rate(owner, dropout=dropout)
+        self.factor = factor
+        self.dropout = dropout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
+
+    def _sampled_keys(self, mask, length):
+        """Returns the positions of the sampled keys, `(B, U)`, and which are any."""
+        slots = log_count(length, self.factor)
+        if mask.key_mask is None:
+            return spread_positions(length, slots, slots)
+        order, own = visible_first(mask.key_mask)
+        index, used = spread_positions(own, log_count(own, self.factor), slots)
+        used = ops.logical_and(used, own > 0)
+        return ops.take_along_axis(order, index, axis=1), used
+
+    def _choose(self, query, key, mask):
+        """Returns the positions of the chosen queries, `(B, H, u)`, and which are any.
+
+        No gradient flows through the choice.
+        """
+        rows, length = ops.shape(query)[2], ops.shape(key)[2]
+        index, used = self._sampled_keys(mask, length)
+        visible = ops.expand_dims(used, (1, 2))  # (B, 1, 1, U)
+        if mask.causal:
+            row = ops.reshape(ops.arange(rows, dtype="int32"), (1, 1, -1, 1))
+            past = ops.expand_dims(ops.cast(index, "int32"), (1, 2)) <= row
+            visible = ops.logical_and(visible, past)
+        measure = sparsity(query, take_steps(key, index), visible)
+        slots = log_count(rows, self.factor)
+        slot = ops.reshape(ops.arange(slots, dtype="int32"), (1, 1, -1))
+        used = slot < slots
+        if mask.query_mask is not None:
+            measure = ops.where(ops.expand_dims(mask.query_mask, 1), measure, LOWEST)
+            own = ops.sum(ops.cast(mask.query_mask, "int32"), axis=1)
+            own = ops.where(own > 0, log_count(own, self.factor), 0)
+            used = slot < ops.expand_dims(own, (1, 2))
+        return ops.top_k(ops.stop_gradient(measure), slots)[1], used
+
+    def _attend(self, query, key, value, mask, training=False, need_weights=True):
+        query, key, value = widen(query, key, value)
+        query = query / query.shape[-1] ** 0.5
+        rows, length = ops.shape(query)[2], ops.shape(key)[2]
+        index, used = self._choose(query, key, mask)
+        few = ops.take_along_axis(query, ops.expand_dims(index, -1), axis=2)
+        visible = ops.expand_dims(used, -1)  # (B, 1, u, 1)
+        seen = AttentionMask(key_mask=mask.key_mask, heads=True).rows(1, length)
+        if seen is not None:
+            visible = ops.logical_and(visible, seen)
+        if mask.causal:
+            past = ops.arange(length, dtype="int32") <= ops.expand_dims(
+                ops.cast(index, "int32"), -1
+            )
+            visible = ops.logical_and(visible, past)
+        few = masked_softmax(dot_scores(few, key), visible)  # (B, H, u, Tv)
+        if training and self.dropout:
+            few = keras.random.dropout(few, self.dropout, seed=self.seed_generator)
+        place = ops.one_hot(index, rows, dtype=query.dtype)
+        place = place * ops.cast(ops.expand_dims(used, -1), place.dtype)
+        place = ops.swapaxes(place, 2, 3)  # (B, H, Tq, u)
+        chosen = ops.sum(place, axis=-1, keepdims=True) > 0.5
+        mean = mean_value(value, mask, rows)
+        output = ops.where(chosen, ops.matmul(place, ops.matmul(few, value)), mean)
+        if not need_weights:
+            return output, None
+        equal = mask.rows(rows, length)
+        if equal is None:
+            equal = ops.ones((1, 1, rows, length), dtype="bool")
+        dense = masked_softmax(ops.zeros_like(equal, dtype=query.dtype), equal)
+        weights = ops.where(chosen, ops.matmul(place, few), dense)
+        return output, weights
+
+    def call(
+        self,
+        query,
+        value=None,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        query, key, value, mask = self._heads(
+            query, value, key, query_mask, value_mask, key_mask
+        )
+        mask.causal = use_causal_mask
+        wanted = return_attention_scores or recording()
+        output, weights = self._attend(query, key, value, mask, training, wanted)
+        length = ops.shape(key)[2]
+        return self._join(output, weights, mask, length, return_attention_scores)
+
+    def compute_output_spec(
+        self,
+        query,
+        value=None,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        return super().compute_output_spec(
+            query, value, key, return_attention_scores=return_attention_scores
+        )
+
+    def get_config(self):
+        config = {"factor": self.factor, "dropout": self.dropout, "seed": self.seed}
+        return {**super().get_config(), **config}
