@@ -50,8 +50,24 @@ def root():
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keeps a module on one worker, for its fixtures; the promises need none."""
+def pytest_collection_modifyitems(config, items):
+    """Keeps a module on one worker, for its fixtures; the promises need none.
+
+    On JAX, where compiling takes seconds, the first and last variant of each test run.
+    """
     for item in items:
-        if item.module.__name__.rsplit(".", 1)[-1] != "test_promises":
+        if not is_promise(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        variants: dict = {}
+        for item in items:
+            alone = item.nodeid if is_promise(item) else item.nodeid.split("[")[0]
+            variants.setdefault(alone, []).append(item)
+        ends = [found[:: len(found) - 1 or 1] for found in variants.values()]
+        kept = {id(item) for found in ends for item in found}
+        config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
+        items[:] = [item for item in items if id(item) in kept]
+
+
+def is_promise(item):
+    return item.module.__name__.rsplit(".", 1)[-1] == "test_promises"
