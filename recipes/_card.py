@@ -181,9 +181,22 @@ def _results(card):
             seeds = [f"{run['accuracy']:.4f}" for run in row.get("seeds", [])]
             cells.append(", ".join(seeds))
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", _selection(card, several), ""]
+    lines += ["", *_winners(card), _selection(card, several), ""]
     attention = [*_marked(card["attention"]), *_correlation(card["attention"])]
     return [*lines, *attention]
+
+
+def _winners(card):
+    """Returns which baselines are more accurate than the model."""
+    own = card["accuracy_mean"]
+    accuracy = {
+        name: row.get("accuracy_mean", row.get("accuracy"))
+        for name, row in card["baselines"].items()
+    }
+    better = [f"`{n}` ({a:.4f})" for n, a in accuracy.items() if a > own]
+    if not better:
+        return []
+    return [f"**More accurate than the model ({own:.4f}): {', '.join(better)}.**", ""]
 
 
 def _selection(card, several):
@@ -242,11 +255,11 @@ def _use(card):
         "import keras",
         "",
         f'model = keras.models.load_model("saved_models/{name}/model.keras")',
-        'model(keras.ops.convert_to_tensor(["not a bad film at all"]))',
+        'model(keras.ops.convert_to_tensor(["all in all the film was good"]))',
         "```",
         "",
         "```",
-        f'attention-zoo predict {name} "not a bad film at all"',
+        f'attention-zoo predict {name} "all in all the film was good"',
         f"attention-zoo export {name}    # a SavedModel for plain TensorFlow",
         card["command"] + "    # trains it again",
         "```",

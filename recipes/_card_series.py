@@ -33,7 +33,24 @@ def results(card):
             _cell(row, f"{metric}_{h}") for h in horizons for metric in ("mse", "mae")
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return [*lines, "", *_quantiles(card), selection(card), "", *correlation(card)]
+    lines += ["", *winners(card), *_quantiles(card), selection(card), ""]
+    return [*lines, *correlation(card)]
+
+
+def winners(card):
+    """Returns which baselines have the lower mean square error, and where."""
+    better = []
+    for name, row in card["baselines"].items():
+        at = [h for h in card["horizons"] if _mse(row, h) < _mse(card, h)]
+        if at:
+            better.append(f"`{name}` at {', '.join(map(str, at))}")
+    if not better:
+        return []
+    return [f"**A lower MSE than the model: {'; '.join(better)}.**", ""]
+
+
+def _mse(row, horizon):
+    return row.get(f"mse_{horizon}_mean", row.get(f"mse_{horizon}"))
 
 
 def selection(card):
