@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/layers.md: from the cards and the factory.
+"""The tables of README.md and docs: from the cards, the factory and measurements.
 
     python -m benchmarks tables [--check]
 
@@ -18,6 +18,7 @@ from attention_zoo.layers.factory import FAMILIES, attention_class
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
+CHOOSING = pathlib.Path("docs/choosing.md")
 
 
 def results(cards):
@@ -109,6 +110,79 @@ def memory(file):
     return "\n".join(lines)
 
 
+def vision(file):
+    """Returns the Markdown table of the CBAM benchmark's results, from its CSV."""
+    if not file.exists():
+        return "Not measured yet."
+    with open(file, newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    lines = [
+        "| training step | plain Keras layers | ours | time | quartiles | pairs |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        keras, ours = float(row["keras_ms"]), float(row["ours_ms"])
+        cells = [
+            "{block}, {batch} x {height} x {width} x {channels}".format(**row),
+            f"{keras:.2f} ms",
+            f"{ours:.2f} ms",
+            f"{ours / keras:.2f}",
+            " to ".join(
+                f"{float(row[f'pair_ratio_quartile_{q}']):.2f}" for q in (1, 3)
+            ),
+            row["pairs"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def twins(cards):
+    """Returns the Markdown table of the models with and without their attention.
+
+    Args:
+        cards: List of parsed `card.json`s.
+    """
+    lines = [
+        "| recipe | attention | measure | with | without |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for card in sorted(cards, key=lambda card: card["recipe"]):
+        twin = card["baselines"].get("no_attention")
+        if twin is None:
+            continue
+        key, measure = "accuracy", "test accuracy"
+        if "horizons" in card:
+            key = f"mse_{max(card['horizons'])}"
+            measure = f"test MSE, horizon {max(card['horizons'])}; lower is better"
+        attention = card["settings"].get("attention") or card["model"]
+        cells = [card["recipe"], f"`{attention}`", measure]
+        cells += [_figure(card, key), _figure(twin, key)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figure(row, key):
+    """Returns `mean ± deviation` of one figure of a card or of one of its baselines."""
+    spread = f" ± {row[f'{key}_std']:.4f}" if f"{key}_std" in row else ""
+    return f"{row.get(f'{key}_mean', row.get(key)):.4f}{spread}"
+
+
+def costs():
+    """Returns the Markdown table of the costs that the vision layers' docstrings state,
+    which tests count again."""
+    pattern = r"Cost at 64 [^:]*: ([\d,]+) parameters, ([\d,]+) FLOPs"
+    rows = []
+    for name in list_attentions():
+        text = " ".join(attention_class(name).__doc__.split())
+        if found := re.search(pattern, text):
+            rows.append((name, *found.groups()))
+    rows.sort(key=lambda row: [int(n.replace(",", "")) for n in (row[2], row[1])])
+    lines = ["| layer | family | parameters | FLOPs |", "| --- | --- | --- | --- |"]
+    for name, parameters, flops in rows:
+        lines.append(f"| `{name}` | {get_family(name)} | {parameters} | {flops} |")
+    return "\n".join(lines)
+
+
 def _accuracy(row):
     return row.get("accuracy_mean", row.get("accuracy"))
 
@@ -156,6 +230,12 @@ def main(arguments):
             "families": families(),
         },
         LAYERS: {"layers": attentions()},
+        CHOOSING: {
+            "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
+            "vision": vision(pathlib.Path("benchmarks/results/vision.csv")),
+            "twins": twins(read_cards("saved_models")),
+            "costs": costs(),
+        },
     }
     stale = 0
     for file, own in tables.items():
