@@ -53,10 +53,11 @@ class LinearForecaster:
         self.horizons = horizons
         self.kernel = None  # (L + 1, H)
         self.ridges: list = []
+        self.seconds = 0.0
 
     def fit(self, train, validation):
         """Fits to pairs of inputs and targets and returns itself."""
-        columns, start = [], 0
+        began, columns, start = time.monotonic(), [], 0
         for h in self.horizons:
             part = slice(start, h)
             gram, moment = self._moments(train, h, part)
@@ -72,6 +73,7 @@ class LinearForecaster:
             self.ridges.append(ridge)
             start = h
         self.kernel = np.concatenate(columns, axis=1)
+        self.seconds = time.monotonic() - began
         return self
 
     def predict(self, inputs, batch_size=256):
@@ -122,25 +124,18 @@ def _features(inputs):
     return np.concatenate([(rows - mean) / scale, ones], axis=-1), mean, scale
 
 
-def measure_seasonal_naive(parts, horizons, season):
-    """Returns the test metrics of `seasonal_naive`."""
-    start = time.monotonic()
-    inputs, targets = parts["test"]
+def measure_seasonal_naive(test, horizons, season):
+    """Returns the metrics of `seasonal_naive` on windows and targets."""
+    inputs, targets = test
     forecasts = seasonal_naive(inputs, max(horizons), season)
-    return {
-        **errors(forecasts, targets, horizons),
-        "season": season,
-        "seconds": round(time.monotonic() - start, 1),
-    }
+    return {**errors(forecasts, targets, horizons), "season": season}
 
 
-def measure_linear(parts, horizons):
-    """Returns the test metrics of a `LinearForecaster`."""
-    start = time.monotonic()
-    model = LinearForecaster(horizons).fit(parts["train"], parts["validation"])
-    inputs, targets = parts["test"]
+def measure_linear(model, test, horizons):
+    """Returns the metrics of a fitted `LinearForecaster` on windows and targets."""
+    inputs, targets = test
     return {
         **errors(model.predict(inputs), targets, horizons),
         "ridges": model.ridges,
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(model.seconds, 1),
     }

@@ -106,7 +106,8 @@ def recipe_of(entry):
         raise UserError(f"the card in {entry.folder} does not name its recipe")
     recipe = _recipe.get_recipe(entry.card["recipe"])
     settings = entry.card.get("settings", {})
-    keys = {"dataset", "test_split"} & settings.keys()
+    named = {"dataset", "test_split", "lookback", "horizons", "quantiles"}
+    keys = named & settings.keys() & recipe.settings().keys()
     return recipe.replace(**{key: settings[key] for key in keys})
 
 

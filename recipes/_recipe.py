@@ -116,13 +116,18 @@ def parse_value(key, text, current):
     """Returns `text` as a value of the type that `current` has.
 
     Args:
-        key: The setting. `attention` takes a name of the factory or `none`.
+        key: The setting. `attention` takes a name of the factory or `none`,
+            `quantiles` a tuple of floats or `none`.
         text: The value as given to `--set`.
         current: The value that it replaces.
     """
     wanted = type(current)
     if key == "attention":
         return parse_attention(text)
+    if key == "quantiles":
+        if text.lower() == "none":
+            return None
+        wanted, current = tuple, (0.1, 0.5, 0.9)
     if wanted is str and text:
         return text
     try:

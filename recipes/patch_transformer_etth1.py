@@ -34,6 +34,7 @@ RECIPE = Recipe(
         "loss": "mae",
         "season": 24,
         "interpolate": False,
+        "linear_start": True,
     },
     train_split="train",
     validation_split="validation",

@@ -1,5 +1,6 @@
 """Forecasting: windows of one long series, and metrics as the literature has them."""
 
+import functools
 import itertools
 
 import keras
@@ -13,6 +14,7 @@ from attention_zoo.recipes._errors import UserError
 
 SPLITS = ("train", "validation", "test")
 LOSSES = ("mse", "mae", "huber")
+START_SHARE = 0.1  # of a fresh head, where a linear skip is there already
 SMOKE_VARIATES = ["load", "heat", "wind"]
 
 
@@ -31,8 +33,9 @@ class Pipeline:
 
     The recipe's `pipeline` dict holds `lookback` and `horizons` (steps), `share` (of
     the windows, drawn anew for each epoch), `loss` (one of `LOSSES`; with quantiles it
-    is the pinball loss), `season` (steps that the naive baseline repeats) and
-    `interpolate` (whether gaps may be filled; their number is in the card).
+    is the pinball loss), `season` (steps that the naive baseline repeats),
+    `interpolate` (whether gaps may be filled; their number is in the card) and
+    `linear_start` (whether the model's layer `skip` is the linear baseline, fixed).
 
     Args:
         recipe: The `Recipe`.
@@ -150,7 +153,23 @@ class Pipeline:
         }
 
     def initialise(self, model):
-        """Leaves a fresh model as it is."""
+        """Gives a model's linear skip the linear baseline, where the recipe wants it.
+
+        The blocks then learn what the best linear forecast misses; at first their part
+        of the sum is made small.
+        """
+        if self.options["linear_start"]:
+            kernel = np.repeat(self._linear.kernel, len(self.quantiles or "1"), axis=1)
+            skip, head = model.get_layer("skip"), model.get_layer("head")
+            skip.set_weights([kernel[:-1], kernel[-1]])
+            skip.trainable = False  # it would only lose its ridge
+            head.kernel.assign(START_SHARE * head.kernel)
+
+    @functools.cached_property
+    def _linear(self):
+        """The linear baseline, fitted on train with ridges picked on validation."""
+        parts = self.windows("train"), self.windows("validation")
+        return _baselines_series.LinearForecaster(self.horizons).fit(*parts)
 
     def loss(self):
         """Returns the loss, the mean over the horizons."""
@@ -244,13 +263,15 @@ class Pipeline:
 
     def baselines(self):
         """Returns the baselines: functions without arguments, by name."""
-        parts = {name: self.windows(name) for name in SPLITS}
+        test = self.windows("test")
         season = min(self.options["season"], self.lookback)
         return {
             "seasonal_naive": lambda: _baselines_series.measure_seasonal_naive(
-                parts, self.horizons, season
+                test, self.horizons, season
             ),
-            "linear": lambda: _baselines_series.measure_linear(parts, self.horizons),
+            "linear": lambda: _baselines_series.measure_linear(
+                self._linear, test, self.horizons
+            ),
         }
 
     def attention_report(self, servable, count=20):
@@ -411,7 +432,7 @@ def predict(model, inputs, batch_size=256):
 # === Checks and the smoke series ===
 
 
-def _check_options(lookback, horizons, share, loss, season, interpolate):
+def _check_options(lookback, horizons, share, loss, season, interpolate, linear_start):
     """Raises `UserError` for values outside their range."""
     for name, value in (("lookback", lookback), ("season", season)):
         if value < 1:

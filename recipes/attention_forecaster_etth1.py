@@ -1,0 +1,54 @@
+"""attention_forecaster_etth1 on ett/h1.
+
+https://arxiv.org/abs/1409.0473
+
+    attention-zoo train attention_forecaster_etth1
+
+Expected: see RECIPE.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="attention_forecaster_etth1",
+    model="attention_forecaster",
+    dataset="ett/h1",
+    kind="series",
+    expected={
+        "mse_96": 0.42,
+    },
+    config={
+        "segment_length": 4,
+        "step_length": 24,
+        "units": 32,
+        "attention": "bahdanau_attention",
+        "dropout": 0.1,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 96,
+        "horizons": (96, 192, 336, 720),
+        "share": 0.5,
+        "loss": "mse",
+        "season": 24,
+        "interpolate": False,
+        "linear_start": False,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=8,
+    learning_rate=0.003,
+    warmup=0.1,
+    ema=0.99,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "units": hp.Choice("units", [16, 32, 64]),
+        "learning_rate": hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),
+    }

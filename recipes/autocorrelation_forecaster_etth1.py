@@ -1,0 +1,55 @@
+"""autocorrelation_forecaster_etth1 on ett/h1.
+
+https://arxiv.org/abs/2106.13008
+
+    attention-zoo train autocorrelation_forecaster_etth1
+
+Expected: see RECIPE.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="autocorrelation_forecaster_etth1",
+    model="autocorrelation_forecaster",
+    dataset="ett/h1",
+    kind="series",
+    expected={
+        "mse_96": 0.42,
+    },
+    config={
+        "num_layers": 1,
+        "num_heads": 4,
+        "width": 16,
+        "trend_length": 25,
+        "attention": "auto_correlation",
+        "dropout": 0.1,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 96,
+        "horizons": (96, 192, 336, 720),
+        "share": 0.5,
+        "loss": "mae",
+        "season": 24,
+        "interpolate": False,
+        "linear_start": False,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=6,
+    learning_rate=0.002,
+    warmup=0.1,
+    ema=0.99,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "width": hp.Choice("width", [16, 32, 64]),
+        "learning_rate": hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),
+    }
