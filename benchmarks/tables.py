@@ -22,11 +22,12 @@ CHOOSING = pathlib.Path("docs/choosing.md")
 
 
 def results(cards):
-    """Returns the Markdown table of test results.
+    """Returns the Markdown table of test accuracies.
 
     Args:
-        cards: List of parsed `card.json`s.
+        cards: List of parsed `card.json`s; those of forecasters are left out.
     """
+    cards = [card for card in cards if "horizons" not in card]
     if not cards:
         return "No model has been trained yet."
     lines = [
@@ -51,6 +52,42 @@ def results(cards):
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def forecasts(cards):
+    """Returns Markdown tables of test errors, one for each data set and look-back.
+
+    Args:
+        cards: List of parsed `card.json`s; those of forecasters are taken.
+    """
+    cards = sorted(
+        (card for card in cards if "horizons" in card), key=lambda card: card["recipe"]
+    )
+    groups: dict = {}
+    for card in cards:
+        group = card["dataset"], card["lookback"], tuple(card["horizons"])
+        groups.setdefault(group, []).append(card)
+    if not groups:
+        return "No forecaster has been trained yet."
+    parts = []
+    for (dataset, lookback, horizons), members in sorted(groups.items()):
+        parts.append(f"`{dataset}`, look-back {lookback}, test MSE at each horizon:\n")
+        parts.append(
+            f"| recipe | | {' | '.join(map(str, horizons))} | parameters | file |"
+        )
+        parts.append(f"| --- | --- |{' --- |' * len(horizons)} --- | --- |")
+        for card in members:
+            name = card["recipe"]
+            rows = {"model": card, **card["baselines"]}
+            for i, (which, row) in enumerate(rows.items()):
+                link = f"[{name}](saved_models/{name}/README.md)" if not i else ""
+                cells = [link, which.replace("_", " ")]
+                cells += [_figure(row, f"mse_{h}", 3) for h in horizons]
+                size = [f"{card['parameters']:,}", f"{card['model_file_mb']} MB"]
+                cells += ["", ""] if i else size
+                parts.append(f"| {' | '.join(cells)} |")
+        parts.append("")
+    return "\n".join(parts).rstrip()
 
 
 def families():
@@ -161,10 +198,11 @@ def twins(cards):
     return "\n".join(lines)
 
 
-def _figure(row, key):
+def _figure(row, key, digits=4):
     """Returns `mean ± deviation` of one figure of a card or of one of its baselines."""
-    spread = f" ± {row[f'{key}_std']:.4f}" if f"{key}_std" in row else ""
-    return f"{row.get(f'{key}_mean', row.get(key)):.4f}{spread}"
+    value = f"{row.get(f'{key}_mean', row.get(key)):.{digits}f}"
+    spread = row.get(f"{key}_std")
+    return value if spread is None else f"{value} ± {spread:.{digits}f}"
 
 
 def costs():
@@ -226,6 +264,7 @@ def main(arguments):
     tables = {
         README: {
             "results": results(read_cards("saved_models")),
+            "forecasts": forecasts(read_cards("saved_models")),
             "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
             "families": families(),
         },

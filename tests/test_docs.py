@@ -96,6 +96,7 @@ def test_the_table_of_results_equals_the_cards():
     if not cards:
         pytest.skip("no model has been trained yet")
     assert between("results") == TABLES["results"](cards)
+    assert between("forecasts") == TABLES["forecasts"](cards)
 
 
 def test_the_tables_of_layers_equal_the_factory():
@@ -150,3 +151,35 @@ def test_results_table():
         "| [some_words](saved_models/some_words/README.md) | `words/1.0.0` "
         "| 0.7500 ± 0.0125 | 0.5000 ± 0.2500 | 0.6250 | 3 | 12,345 | 1.5 MB |"
     )
+
+
+def test_forecasts_table():
+    """Look-backs never share a table; a card of accuracies is in none."""
+    words = {"recipe": "some_words", "accuracy_mean": 0.75}
+    cards = [
+        {
+            "recipe": f"some_load_{lookback}",
+            "dataset": "load/1.0.0",
+            "lookback": lookback,
+            "horizons": [2, 5],
+            "mse_2_mean": 0.25,
+            "mse_5_mean": 0.5,
+            "mse_5_std": 0.01,
+            "baselines": {"seasonal_naive": {"mse_2": 0.75, "mse_5": 0.875}},
+            "parameters": 12345,
+            "model_file_mb": 1.5,
+        }
+        for lookback in (336, 96)
+    ]
+    table = TABLES["forecasts"]([words, *cards])
+    assert "some_words" not in table
+    assert TABLES["forecasts"]([words]) == "No forecaster has been trained yet."
+    short, long = table.split("\n\n`load/1.0.0`, look-back 336")
+    assert short.startswith("`load/1.0.0`, look-back 96, test MSE at each horizon:")
+    assert "some_load_336" not in short
+    assert short.splitlines()[-2:] == [
+        "| [some_load_96](saved_models/some_load_96/README.md) | model | 0.250 "
+        "| 0.500 ± 0.010 | 12,345 | 1.5 MB |",
+        "|  | seasonal naive | 0.750 | 0.875 |  |  |",
+    ]
+    assert "some_load_96" not in long
