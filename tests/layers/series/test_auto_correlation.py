@@ -1,7 +1,7 @@
 import formulas
 import numpy as np
 import pytest
-from check_layer import Case, built_layer, to_numpy
+from check_layer import Case, built_layer, run
 from series_formulas import join, project, rows
 
 from attention_zoo.layers import AutoCorrelation
@@ -83,14 +83,12 @@ def test_the_period_of_a_series_is_found(padding):
     steps = np.arange(18)
     wave = np.stack([np.sin(steps * np.pi / 3), np.cos(steps * np.pi / 3)], axis=-1)
     x = np.pad(wave, ((padding, 0), (0, 0)), constant_values=np.nan)[None]
-    mask = ~np.isnan(x[..., 0])
+    inputs = {"query": x.astype("float32"), "query_mask": ~np.isnan(x[..., 0])}
     layer = AutoCorrelation(num_heads=1, key_dim=2, factor=1.1, use_bias=False)
-    layer(x.astype("float32"))
+    layer.build(x.shape)
     eye = np.eye(2)
     layer.set_weights([eye[:, None], eye[:, None], eye[:, None], eye[None]])
-    output, weights = to_numpy(
-        layer(x.astype("float32"), query_mask=mask, return_attention_scores=True)
-    )
+    output, weights = run(layer, inputs, return_attention_scores=True)
     expected = np.zeros(18 + padding)
     expected[[0, 6, 12]] = 1 / 3
     np.testing.assert_allclose(weights[0, 0], expected, atol=1e-5)
@@ -100,8 +98,8 @@ def test_the_period_of_a_series_is_found(padding):
 def test_a_row_does_not_depend_on_its_batch_in_training_either():
     case = CASES[0]
     layer, x = built_layer(case), case.draw()["query"]
-    alone = to_numpy(layer(x[:1], training=True))
-    np.testing.assert_allclose(to_numpy(layer(x, training=True))[:1], alone, atol=1e-5)
+    whole, alone = (run(layer, {"query": q}, training=True) for q in (x, x[:1]))
+    np.testing.assert_allclose(whole[:1], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize(

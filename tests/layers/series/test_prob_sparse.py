@@ -2,7 +2,7 @@ import formulas
 import keras
 import numpy as np
 import pytest
-from check_layer import BACKEND, Case, built_layer, named_weights, to_numpy
+from check_layer import BACKEND, Case, built_layer, named_weights, run, to_numpy
 from series_formulas import join, project, rows
 
 from attention_zoo.layers import ProbSparseAttention
@@ -99,9 +99,9 @@ def test_with_a_large_factor_it_is_exact_attention(causal):
     layer = ProbSparseAttention(num_heads=3, key_dim=2, factor=100)
     x = np.random.default_rng(0).normal(size=(2, 13, 5)).astype("float32")
     mask = np.arange(13) < np.array([[13], [9]])
-    output, weights = to_numpy(
-        layer(x, query_mask=mask, use_causal_mask=causal, return_attention_scores=True)
-    )
+    layer.build(x.shape)
+    options = {"use_causal_mask": causal, "return_attention_scores": True}
+    output, weights = run(layer, {"query": x, "query_mask": mask}, **options)
     named = named_weights(layer)
     seen = formulas.visible({"mask": mask}, 2, 13, 13)
     seen = seen & (np.tri(13, dtype=bool) | (not causal))
@@ -117,8 +117,8 @@ def test_with_a_large_factor_it_is_exact_attention(causal):
 
 def test_causal_values_do_not_come_from_the_future():
     layer = built_layer(CASES[2])
-    x = CASES[2].draw()["query"]
-    _, weights = to_numpy(layer(x, use_causal_mask=True, return_attention_scores=True))
+    options = {"use_causal_mask": True, "return_attention_scores": True}
+    _, weights = run(layer, CASES[2].draw(), **options)
     assert (weights[:, :, ~np.tri(13, dtype=bool)] == 0).all()
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
 
@@ -127,7 +127,8 @@ def test_causal_cross_attention_beyond_the_end_of_the_keys():
     x = np.random.default_rng(0).normal(size=(2, 11, 5)).astype("float32")
     layer = ProbSparseAttention(num_heads=3, key_dim=2, factor=1)
     options = {"use_causal_mask": True, "return_attention_scores": True}
-    output, weights = to_numpy(layer(x, x[:, :7], **options))
+    layer.build(x.shape)
+    output, weights = run(layer, {"query": x, "value": x[:, :7]}, **options)
     named = named_weights(layer)
     for b in range(2):
         heads = weights[b] @ project(x[b, :7], named, "value")
