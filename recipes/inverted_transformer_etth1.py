@@ -18,19 +18,19 @@ RECIPE = Recipe(
     kind="series",
     expected={"mse_96": 0.386, "mse_192": 0.441, "mse_336": 0.487, "mse_720": 0.503},
     config={
-        "num_layers": 2,
+        "num_layers": 1,
         "num_heads": 4,
         "width": 64,
         "attention": "multi_head_attention",
         "use_skip": True,
-        "dropout": 0.1,
+        "dropout": 0.3,
         "quantiles": None,
     },
     pipeline={
         "lookback": 96,
         "horizons": (96, 192, 336, 720),
         "share": 1.0,
-        "loss": "mae",
+        "loss": "mse",
         "season": 24,
         "interpolate": False,
         "linear_start": True,
@@ -39,17 +39,17 @@ RECIPE = Recipe(
     validation_split="validation",
     test_split="test",
     batch_size=128,
-    epochs=8,
-    learning_rate=2e-3,
+    epochs=6,
+    learning_rate=1e-3,
     warmup=0.1,
+    ema=0.99,
 )
 
 
 def space(hp):
     """Returns the values that a tuner may try."""
     return {
-        "width": hp.Choice("width", [16, 32]),
-        "learning_rate": hp.Float("learning_rate", 5e-4, 4e-3, sampling="log"),
-        "use_skip": True,
+        "width": hp.Choice("width", [32, 64, 128]),
+        "learning_rate": hp.Float("learning_rate", 2e-4, 4e-3, sampling="log"),
         "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
     }

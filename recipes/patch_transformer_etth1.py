@@ -24,14 +24,14 @@ RECIPE = Recipe(
         "width": 16,
         "attention": "multi_head_attention",
         "use_skip": True,
-        "dropout": 0.2,
+        "dropout": 0.3,
         "quantiles": None,
     },
     pipeline={
         "lookback": 336,
         "horizons": (96, 192, 336, 720),
-        "share": 0.25,
-        "loss": "mae",
+        "share": 0.5,
+        "loss": "mse",
         "season": 24,
         "interpolate": False,
         "linear_start": True,
@@ -40,17 +40,17 @@ RECIPE = Recipe(
     validation_split="validation",
     test_split="test",
     batch_size=128,
-    epochs=8,
-    learning_rate=2e-3,
+    epochs=3,
+    learning_rate=3e-4,
     warmup=0.1,
+    ema=0.98,
 )
 
 
 def space(hp):
     """Returns the values that a tuner may try."""
     return {
-        "width": hp.Choice("width", [16, 32]),
-        "learning_rate": hp.Float("learning_rate", 5e-4, 4e-3, sampling="log"),
-        "use_skip": True,
+        "width": hp.Choice("width", [8, 16, 32]),
+        "learning_rate": hp.Float("learning_rate", 1e-4, 2e-3, sampling="log"),
         "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
     }

@@ -14,7 +14,7 @@ from attention_zoo.recipes._errors import UserError
 
 SPLITS = ("train", "validation", "test")
 LOSSES = ("mse", "mae", "huber")
-START_SHARE = 0.1  # of a fresh head, where a linear skip is there already
+START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
 SMOKE_VARIATES = ["load", "heat", "wind"]
 
 
@@ -156,7 +156,7 @@ class Pipeline:
         """Gives a model's linear skip the linear baseline, where the recipe wants it.
 
         The blocks then learn what the best linear forecast misses; at first their part
-        of the sum is made small.
+        of the sum is next to nothing.
         """
         if self.options["linear_start"]:
             kernel = np.repeat(self._linear.kernel, len(self.quantiles or "1"), axis=1)
