@@ -32,6 +32,7 @@ class _ComparedOnly:
         self.compare_weights = score.compare_weights
         self.compare = score.compare
         self.pairwise_width = score.pairwise_width
+        self.compares_by_dot = score.compares_by_dot
 
     def project_key(self, key):
         return key

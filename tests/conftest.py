@@ -53,18 +53,18 @@ def root():
 def pytest_collection_modifyitems(config, items):
     """Keeps a module on one worker, for its fixtures; the promises need none.
 
-    On JAX, where compiling takes seconds, the first and last variant of each test run.
+    On JAX, where compiling takes seconds, the first variant of each test runs.
     """
     for item in items:
         if not is_promise(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     if os.environ.get("KERAS_BACKEND") == "jax":
-        variants: dict = {}
+        first: dict = {}
         for item in items:
-            alone = item.nodeid if is_promise(item) else item.nodeid.split("[")[0]
-            variants.setdefault(alone, []).append(item)
-        ends = [found[:: len(found) - 1 or 1] for found in variants.values()]
-        kept = {id(item) for found in ends for item in found}
+            first.setdefault(
+                item.nodeid if is_promise(item) else item.nodeid.split("[")[0], item
+            )
+        kept = {id(item) for item in first.values()}
         config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
         items[:] = [item for item in items if id(item) in kept]
 
