@@ -61,12 +61,12 @@ class LinearForecaster:
         for h in self.horizons:
             part = slice(start, h)
             gram, moment = self._moments(train, h, part)
-            best = None
+            best: tuple = ()
             for ridge in RIDGES:
                 size = ridge * np.trace(gram) / len(gram)
                 kernel = np.linalg.solve(gram + size * np.eye(len(gram)), moment)
                 error = self._error(kernel, validation, h, part)
-                if best is None or error < best[0]:
+                if not best or error < best[0]:
                     best = (error, ridge, kernel)
             _, ridge, kernel = best
             columns.append(kernel)
