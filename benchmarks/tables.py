@@ -76,13 +76,14 @@ def forecasts(cards):
             f"| recipe | | {' | '.join(map(str, horizons))} | parameters | file |"
         )
         parts.append(f"| --- | --- |{' --- |' * len(horizons)} --- | --- |")
+        tiny = any(card[f"mse_{horizons[0]}_mean"] < 0.05 for card in members)
         for card in members:
             name = card["recipe"]
             rows = {"model": card, **card["baselines"]}
             for i, (which, row) in enumerate(rows.items()):
                 link = f"[{name}](saved_models/{name}/README.md)" if not i else ""
                 cells = [link, which.replace("_", " ")]
-                cells += [_figure(row, f"mse_{h}", 3) for h in horizons]
+                cells += [_figure(row, f"mse_{h}", 3 + tiny) for h in horizons]
                 size = [f"{card['parameters']:,}", f"{card['model_file_mb']} MB"]
                 cells += ["", ""] if i else size
                 parts.append(f"| {' | '.join(cells)} |")

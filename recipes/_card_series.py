@@ -8,7 +8,7 @@ def introduction(card):
     count = len(card["variates"])
     return [
         f"The model `{card['model']}` trained on `{card['dataset']}`: the last "
-        f"{card['lookback']} values of {', '.join(card['variates'])} in, one {span}, "
+        f"{card['lookback']} values of {', '.join(card['variates'])} in, {span}, "
         f"the next {max(horizons)} out; raw values both. Its first steps are the "
         f"forecast for shorter horizons. {card['parameters']:,} parameters, "
         f"{card['model_file_mb']} MB, {count} variate{'s' * (count != 1)}.",
@@ -18,7 +18,7 @@ def introduction(card):
 
 def results(card):
     """Returns the table of errors at each horizon, model and baselines."""
-    horizons = card["horizons"]
+    horizons, digits = card["horizons"], _digits(card)
     lines = [
         f"## Test error at look-back {card['lookback']}",
         "",
@@ -30,7 +30,9 @@ def results(card):
     ]
     for name, row in {card["model"]: card, **card["baselines"]}.items():
         cells = [
-            _cell(row, f"{metric}_{h}") for h in horizons for metric in ("mse", "mae")
+            _cell(row, f"{metric}_{h}", digits)
+            for h in horizons
+            for metric in ("mse", "mae")
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", *winners(card), *_quantiles(card), selection(card), ""]
@@ -56,12 +58,13 @@ def _mse(row, horizon):
 def selection(card):
     """Returns how the published model was picked, and what the baselines are."""
     seed, several = card["published_seed"], len(card["seeds"]) > 1
+    horizons, d = card["horizons"], _digits(card)
     measured = "test was measured at the end"
     if several:
         text = (
             f"Means over {len(card['seeds'])} seeds with their standard deviation; "
             f"`model.keras` is seed {seed}, the best on validation, with MSE "
-            f"{' '.join(_figure(card['metrics'], h) for h in card['horizons'])}. "
+            f"{' '.join(_cell(card['metrics'], f'mse_{h}', d) for h in horizons)}. "
             f"Epoch and seed were picked on validation, {measured}."
         )
     else:
@@ -153,19 +156,20 @@ def _quantiles(card):
     ]
 
 
-def _cell(row, key):
-    value = row.get(f"{key}_mean", row.get(key))
-    spread = f" ± {row[f'{key}_std']:.3f}" if f"{key}_std" in row else ""
-    return f"{value:.3f}{spread}"
+def _cell(row, key, digits):
+    value = f"{row.get(f'{key}_mean', row.get(key)):.{digits}f}"
+    spread = row.get(f"{key}_std")
+    return value if spread is None else f"{value} ± {spread:.{digits}f}"
 
 
-def _figure(metrics, horizon):
-    return f"{metrics[f'mse_{horizon}']:.3f}"
+def _digits(card):
+    """Returns how many decimals tell the errors apart."""
+    return 3 if card["metrics"][f"mse_{card['horizons'][0]}"] > 0.05 else 4
 
 
 def _span(seconds):
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds % size == 0:
             count = seconds // size
-            return f"{unit} apart" if count == 1 else f"{count} {unit}s apart"
+            return f"one {unit} apart" if count == 1 else f"{count} {unit}s apart"
     return f"{seconds} seconds apart"

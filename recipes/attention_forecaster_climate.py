@@ -1,11 +1,16 @@
-"""attention_forecaster_climate on zoo_climate.
+"""attention_forecaster on zoo_climate: weekly carbon dioxide, embedded, no download.
 
-https://arxiv.org/abs/1409.0473
+An LSTM encoder and decoder with the attention of Bahdanau et al. 2014
+(https://arxiv.org/abs/1409.0473) forecasts three quantiles of the next year from the
+last two. Weeks without a measurement, all in the training split, are interpolated.
 
-    attention-zoo train attention_forecaster_climate
+    attention-zoo train attention_forecaster_climate --seeds 3
 
-Expected: see RECIPE.
-Measured: not yet.
+Time: 12 s a seed on one core of an Intel Xeon, and as much for the twin.
+Expected: test MSE of at most 0.01 at 13 and 52 weeks; seasonal naive gives 0.03.
+Measured: 0.0021, 0.0047, over three seeds. In the same run: without attention 0.0032,
+0.0065, and a linear layer 0.0020, 0.0040. 82 % and 79 % of the weeks lie between the
+quantiles 0.1 and 0.9 of the published model.
 """
 
 from attention_zoo.recipes._recipe import Recipe
@@ -15,7 +20,7 @@ RECIPE = Recipe(
     model="attention_forecaster",
     dataset="zoo_climate",
     kind="series",
-    expected={"mse_13": 0.1, "mse_52": 0.1},
+    expected={"mse_13": 0.01, "mse_52": 0.01},
     config={
         "segment_length": 4,
         "step_length": 13,

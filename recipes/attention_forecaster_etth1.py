@@ -19,9 +19,9 @@ RECIPE = Recipe(
         "mse_96": 0.42,
     },
     config={
-        "segment_length": 4,
+        "segment_length": 8,
         "step_length": 24,
-        "units": 32,
+        "units": 64,
         "attention": "bahdanau_attention",
         "dropout": 0.1,
         "quantiles": None,
@@ -39,10 +39,10 @@ RECIPE = Recipe(
     validation_split="validation",
     test_split="test",
     batch_size=128,
-    epochs=8,
-    learning_rate=0.003,
+    epochs=7,
+    learning_rate=8e-3,
     warmup=0.1,
-    ema=0.99,
+    ema=0.98,
 )
 
 

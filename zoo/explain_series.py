@@ -166,7 +166,7 @@ class SeriesExplanation(Explanation):
                 heat.set_xticks(range(len(names)), names, fontsize=8)
             heat.set_xlabel(CAPTIONS[kind], fontsize=8)
             figure.colorbar(image, ax=heat)
-        grid[0, 0].set_title("window and forecast, one unit apart", fontsize=9)
+        grid[0, 0].set_title("window, and forecast dashed; scaled", fontsize=9)
         grid[0, 1].set_title(f"attention weights of {layer_name}", fontsize=9)
         return figure
 
