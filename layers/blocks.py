@@ -12,12 +12,11 @@ import math
 import keras
 from keras import ops
 
+from attention_zoo.layers._loops import cut, fewer, in_order
 from attention_zoo.layers.dot_softmax import dot_softmax
 from attention_zoo.layers.normalizers import Softmax
 
-# Floats that "auto" lets one block of pairs hold, 8 MiB: TensorFlow evaluates some
-# blocks at the same time, and larger ones leave the processor's cache.
-BLOCK_NUMBERS = 2**21
+BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
 
 
 class GivenSeed(keras.random.SeedGenerator):
@@ -42,7 +41,7 @@ def check_block_size(owner, block_size):
     )
 
 
-def choose_block_size(block_size, query, key, pairwise_width):
+def choose_block_size(block_size, query, key, pairwise_width, apart=False):
     """Returns the rows of a block, or None where one piece does.
 
     Args:
@@ -50,14 +49,17 @@ def choose_block_size(block_size, query, key, pairwise_width):
         query: Tensor `(..., Tq, Dq)`.
         key: Tensor `(..., Tv, Dk)`.
         pairwise_width: Numbers that the score holds per pair.
+        apart: Whether a block may have fewer leading axes, as in `dot_softmax`.
     """
     rows, length = query.shape[-2], key.shape[-2]
     if block_size == "auto":
         outer = math.prod(d or 1 for d in query.shape[:-2])
-        per_row = outer * (length or 2048) * pairwise_width
+        per_row = (length or 2048) * pairwise_width
         # A block also adds to the gradients of all keys, as wide as the key is.
         fewest = max(8, key.shape[-1] // pairwise_width)
-        block_size = max(fewest, BLOCK_NUMBERS // per_row)
+        block_size = max(fewest, BLOCK_NUMBERS // (per_row * outer))
+        if apart and (rows is None or rows > block_size):
+            return max(fewest, BLOCK_NUMBERS // per_row)
     if block_size is None or (rows is not None and rows <= block_size):
         return None
     return block_size
@@ -122,11 +124,7 @@ def attend(
             result = keras.random.dropout(result, dropout, seed=drop_seed)
         return ops.matmul(result, value), result
 
-    rows = None
-    if not need_weights:
-        rows = choose_block_size(block_size, query, key, score.pairwise_width)
-    draw = normalizer.draw_seed() if training else None
-    if rows is None:
+    def at_once(draw=None):
         return evaluate(
             query,
             *operands,
@@ -135,9 +133,21 @@ def attend(
             drop_seed=seed_generator,
             draw_seed=draw,
         )
-    plain = score.compares_by_dot and type(normalizer) is Softmax
-    if plain and bias is None and not dropout:
-        return _in_blocks(None, query, operands, mask, (), rows), None
+
+    written = score.compares_by_dot and type(normalizer) is Softmax and bias is None
+    written = written and not dropout and len(query.shape) == 3 + mask.heads
+    rows = None
+    if not need_weights:
+        width = score.pairwise_width
+        rows = choose_block_size(block_size, query, key, width, apart=written)
+    draw = normalizer.draw_seed() if training else None
+    if rows is None:
+        return at_once(draw)
+
+    if written:
+        if block_size == "auto":
+            rows = fewer(rows, ops.shape(query)[-2])
+        return dot_softmax(query, key, value, mask, rows, BLOCK_NUMBERS), None
     seeds = (
         seed_generator.next() if dropout else None,
         None if draw is None else draw.next(),
@@ -146,35 +156,20 @@ def attend(
 
 
 def _in_blocks(evaluate, query, operands, mask, seeds, rows):
-    """Maps `evaluate` over blocks of `rows` queries, recomputed for the gradients.
-
-    Without `evaluate` it is `dot_softmax`, which sees to its gradients by itself.
-    """
+    """Maps `evaluate` over blocks of `rows` queries, recomputed for the gradients."""
     total = ops.shape(query)[-2]
     count = (total + rows - 1) // rows
     length = ops.shape(operands[0])[-2]
-    blocks = {
-        "query": cut(query, -2, rows, count),
-        "index": ops.arange(count, dtype="int32"),
-    }
+    masks = {}
     if mask.query_mask is not None:
-        blocks["query_mask"] = cut(mask.query_mask, -1, rows, count)
+        masks["query_mask"] = cut(mask.query_mask, -1, rows, count)
     attention_mask = mask.attention_mask
     if attention_mask is not None and attention_mask.shape[-2] != 1:
-        blocks["attention_mask"] = cut(attention_mask, -2, rows, count)
+        masks["attention_mask"] = cut(attention_mask, -2, rows, count)
 
-    def one_block(block):
-        index = block["index"]
-        visible = mask.rows(
-            rows,
-            length,
-            start=index * rows,
-            query_mask=block.get("query_mask"),
-            attention_mask=block.get("attention_mask"),
-        )
-        if evaluate is None:
-            key, value = operands[:2]
-            return dot_softmax(block["query"], key, value, visible)
+    def one_block(block, index):
+        own = {name: blocks[index] for name, blocks in masks.items()}
+        visible = mask.rows(rows, length, start=index * rows, **own)
 
         # Everything with a gradient is an argument: TensorFlow's recomputation
         # gives none to what a function merely closes over.
@@ -191,9 +186,13 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
                 draw_seed=draw_seed,
             )[0]
 
-        return keras.remat(recomputed)(block["query"], *operands)
+        return keras.remat(recomputed)(block, *operands)
 
-    output = ops.map(one_block, blocks)  # (count, ..., rows, Dv)
+    value = operands[1]
+    blocks = cut(query, -2, rows, count)
+    like = (*ops.shape(value)[:-2], rows, value.shape[-1])
+    like = ops.zeros(like, dtype=value.dtype)
+    output = in_order(one_block, like, blocks)  # (count, ..., rows, Dv)
     output = ops.moveaxis(output, 0, -3)
     shape = ops.shape(output)
     output = ops.reshape(output, (*shape[:-3], shape[-3] * rows, shape[-1]))
@@ -213,14 +212,3 @@ def shift_seed(seed, index, prime=15_485_863):
     """
     shift = ops.convert_to_tensor(index, dtype="int32") * prime
     return seed + ops.cast(ops.stack([ops.zeros_like(shift), shift]), seed.dtype)
-
-
-def cut(x, axis, rows, count):
-    """Cuts `axis` into `count` blocks of `rows`, padded; blocks come first."""
-    axis += len(x.shape)
-    shape = list(ops.shape(x))
-    missing = count * rows - shape[axis]
-    filler = ops.zeros((*shape[:axis], missing, *shape[axis + 1 :]), dtype=x.dtype)
-    x = ops.concatenate([x, filler], axis=axis)
-    x = ops.reshape(x, (*shape[:axis], count, rows, *shape[axis + 1 :]))
-    return ops.moveaxis(x, axis, 0)

@@ -7,43 +7,65 @@ from check_layer import BACKEND, loss_and_gradients, to_numpy
 from keras import ops
 
 from attention_zoo import layers
+from attention_zoo.layers import blocks
 from attention_zoo.layers.dot_softmax import dot_softmax
+from attention_zoo.layers.masks import AttentionMask
 from attention_zoo.layers.normalizers import masked_softmax
 
 RNG = np.random.default_rng(0)
 B, H, TQ, TV, D, DV = 2, 3, 11, 7, 5, 13
 SHAPES = {"query": (B, H, TQ, D), "key": (B, H, TV, D), "value": (B, H, TV, DV)}
 INPUTS = {n: RNG.normal(size=s).astype("float32") for n, s in SHAPES.items()}
-HIDDEN = RNG.random((B, 1, TQ, TV)) < 0.6
-HIDDEN[0, 0, 4] = False  # a query with nothing to see
-MASKS = {"none": None, "pairs": HIDDEN, "keys": HIDDEN[:, :, :1]}
+PAIRS = RNG.random((B, H, TQ, TV)) < 0.6
+PAIRS[0, :, 4] = False  # a query with nothing to see
+PADDING = {
+    "query_mask": np.arange(TQ) < np.array([[TQ], [6]]),
+    "key_mask": np.arange(TV) < np.array([[5], [TV]]),
+}
+MASKS = {
+    "none": {},
+    "padding": PADDING,
+    "keys": {"attention_mask": PAIRS[:, 0, :1]},
+    "pairs": {"attention_mask": PAIRS[:, 1], "causal": True, "start": 3},
+    "heads": {"attention_mask": PAIRS},
+    "all": {**PADDING, "attention_mask": PAIRS, "causal": True, "window": (4, 2)},
+}
 
 
 class Plain(keras.layers.Layer):
     """Softmax attention as it is differentiated by the backend."""
 
-    def __init__(self, mask, **kwargs):
+    def __init__(self, mask, numbers=1, **kwargs):
         super().__init__(**kwargs)
-        self.mask = None if mask is None else ops.convert_to_tensor(mask)
+        self.mask, self.numbers = mask, numbers
 
     def build(self, *shapes):
         self.built = True
 
+    def limits(self):
+        given = {
+            n: ops.convert_to_tensor(m) if isinstance(m, np.ndarray) else m
+            for n, m in MASKS[self.mask].items()
+        }
+        return AttentionMask(**given, heads=True)
+
     def call(self, query, key, value):
         scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
-        return ops.matmul(masked_softmax(scores, self.mask), value)
+        mask = self.limits().rows(TQ, TV)
+        return ops.matmul(masked_softmax(scores, mask), value)
 
 
 class Written(Plain):
     def call(self, query, key, value):
-        return dot_softmax(query, key, value, self.mask)
+        return dot_softmax(query, key, value, self.limits(), 4, self.numbers)
 
 
+@pytest.mark.parametrize("items", [6, 2, 1])  # of 4 x 7 scores in a block
 @pytest.mark.parametrize("mask", MASKS)
-def test_values_and_gradients_are_those_of_differentiation(mask):
+def test_values_and_gradients_are_those_of_differentiation(mask, items):
     results = []
     for cls in (Plain, Written):
-        layer = cls(MASKS[mask])
+        layer = cls(mask, items * 4 * TV)
         layer.build()
         results.append(loss_and_gradients(layer, INPUTS, tuple(INPUTS)))
     (expected, _, expected_gradients), (got, _, gradients) = results
@@ -87,9 +109,9 @@ def second_gradients(layer):
 
 
 def test_the_gradient_can_be_differentiated():
-    expected, got = (second_gradients(cls(HIDDEN)) for cls in (Plain, Written))
+    expected, got = (second_gradients(cls("all")) for cls in (Plain, Written))
     for a, b in zip(got, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+        np.testing.assert_allclose(a, b, atol=1e-5 * (1 + abs(b).max()))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16"])
@@ -114,21 +136,32 @@ def test_low_precision_stays_near_float32(dtype):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA by TensorFlow")
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_blocks_are_trained_in_a_compiled_function(jit_compile):
+@pytest.mark.parametrize("block_size", [4, "auto"])
+@pytest.mark.parametrize("numbers", [50, 2**22])
+def test_blocks_are_trained_in_a_compiled_function(
+    monkeypatch, numbers, block_size, jit_compile
+):
+    """With lengths that are not known, "auto" finds out whether blocks are worth it."""
     import tensorflow as tf
 
+    monkeypatch.setattr(blocks, "BLOCK_NUMBERS", numbers)
     x = tf.constant(RNG.normal(size=(B, TQ, D)).astype("float32"))
+    mask = tf.constant(np.arange(TQ) < np.array([[TQ], [6]]))
     layer = layers.MultiHeadAttention(H, D, window=3)
     layer(x, x)
 
-    def step(x):
+    def step(x, mask):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.sin(layer(x, x, use_causal_mask=True)))
-        return tape.gradient(loss, [w.value for w in layer.trainable_weights])
+            output = layer(x, x, query_mask=mask, value_mask=mask, use_causal_mask=True)
+            loss = tf.reduce_sum(tf.sin(output))
+        return [output, *tape.gradient(loss, [w.value for w in layer.weights])]
 
-    expected = step(x)
-    layer.block_size = 4
-    spec = tf.TensorSpec((B, None, D))
-    compiled = tf.function(step, jit_compile=jit_compile, input_signature=[spec])
-    for a, b in zip(compiled(x), expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    lengths = (TQ, TQ - 4)
+    expected = [step(x[:, :length], mask[:, :length]) for length in lengths]
+    layer.block_size = block_size
+    specs = [tf.TensorSpec((None, None, D)), tf.TensorSpec((None, None), "bool")]
+    compiled = tf.function(step, jit_compile=jit_compile, input_signature=specs)
+    for length, whole in zip(lengths, expected, strict=True):
+        got = compiled(x[:, :length], mask[:, :length])
+        for a, b in zip(got, whole, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
