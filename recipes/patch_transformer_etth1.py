@@ -1,11 +1,19 @@
 """patch_transformer on ett/h1: hourly load and oil temperature, look-back 336.
 
-The PatchTST of Nie et al. 2022 (https://arxiv.org/abs/2211.14730) with a linear skip.
+PatchTST of Nie et al. 2022 (https://arxiv.org/abs/2211.14730), with a linear skip that
+is the least squares fit, and one model for all four horizons. The fit does nearly all
+of the work: what the blocks learn beyond it does not carry over to later months, and
+validation picks the first epoch. Without the fit (`--set use_skip=false --set
+linear_start=false --set epochs=10 --set learning_rate=1e-3`) the error on validation
+was 8 % higher. `--set lookback=96` is the other usual look-back.
 
-    attention-zoo train patch_transformer_etth1
+    attention-zoo train patch_transformer_etth1 --seeds 3
 
-Expected: see RECIPE.
-Measured: not yet.
+Time: 61 s a seed on one core of an Intel Xeon, and less for the twin.
+Expected: test MSE of at most 0.385, 0.415, 0.435, 0.455 at 96, 192, 336, 720; PatchTST
+run again by others: 0.385, 0.413, 0.440, 0.456.
+Measured: 0.371, 0.405, 0.428, 0.442, over three seeds. In the same run: the linear fit
+alone 0.371, 0.405, 0.427, 0.437, and without attention 0.371, 0.405, 0.428, 0.441.
 """
 
 from attention_zoo.recipes._recipe import Recipe
