@@ -1,11 +1,16 @@
-"""attention_forecaster_etth1 on ett/h1.
+"""attention_forecaster on ett/h1: hourly load and oil temperature, look-back 96.
 
-https://arxiv.org/abs/1409.0473
+An LSTM encoder and decoder with the attention of Bahdanau et al. 2014
+(https://arxiv.org/abs/1409.0473), over segments of each variate. One model for all four
+horizons.
 
-    attention-zoo train attention_forecaster_etth1
+    attention-zoo train attention_forecaster_etth1 --seeds 3
 
-Expected: see RECIPE.
-Measured: not yet.
+Time: 112 s a seed on one core of an Intel Xeon, 67 s for the twin.
+Expected: test MSE of at most 0.42 at 96, and below seasonal naive at every horizon.
+Measured: 0.398, 0.449, 0.492, 0.511, over three seeds. In the same run: the linear fit
+0.384, 0.435, 0.478, 0.480, and without attention 0.397, 0.447, 0.489, 0.510: attention
+gains nothing here, and the linear fit wins.
 """
 
 from attention_zoo.recipes._recipe import Recipe
