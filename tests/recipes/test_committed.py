@@ -148,7 +148,7 @@ def test_imdb_again(monkeypatch):
 
 @pytest.mark.data("ett/h1")
 @pytest.mark.parametrize(
-    "name", [name for name in _recipe.list_recipes() if name.endswith("_etth1")]
+    "name", [n for n in attention_zoo.list_pretrained() if n.endswith("_etth1")]
 )
 def test_etth1_again(name):
     """Every window of the test split, through the committed file."""
