@@ -416,7 +416,9 @@ def check_gradients(case):
     for variable, gradient in zip(layer.trainable_weights, weights, strict=True):
         assert gradient is not None, f"no gradient reaches {variable.path}"
         assert np.isfinite(gradient).all(), variable.path
-        assert np.abs(gradient).max() > 0, f"a zero gradient reaches {variable.path}"
+        # A softmax over dot products does not see what all keys share.
+        zero = variable.path.endswith("key/bias")
+        assert zero or np.abs(gradient).max() > 0, f"a zero gradient: {variable.path}"
     for name, gradient in zip(floats, grads, strict=True):
         if name in case.unread:
             continue
