@@ -53,17 +53,20 @@ def root():
 def pytest_collection_modifyitems(config, items):
     """Keeps a module on one worker, for its fixtures; the promises need none.
 
-    On JAX, where compiling takes seconds, the first variant of each test runs.
+    On JAX, where compiling takes seconds, the first variant of each test runs, and
+    beside the promises none of the layers in subfolders.
     """
     for item in items:
         if not is_promise(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     if os.environ.get("KERAS_BACKEND") == "jax":
         first: dict = {}
+        few = any(is_promise(item) for item in items)
         for item in items:
-            first.setdefault(
-                item.nodeid if is_promise(item) else item.nodeid.split("[")[0], item
-            )
+            if is_promise(item):
+                first[item.nodeid] = item
+            elif not few or item.path.parent.name == "layers":
+                first.setdefault(item.nodeid.split("[")[0], item)
         kept = {id(item) for item in first.values()}
         config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
         items[:] = [item for item in items if id(item) in kept]
