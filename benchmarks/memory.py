@@ -25,7 +25,7 @@ import time
 WIDTH, HEADS, KEY_DIM, BATCH = 64, 4, 16, 2
 RACES = [("additive", 2048), ("multi_head", 8192)]
 SCORES = ["dot", "scaled_dot", "cosine", "general", "location", "additive", "concat"]
-LENGTHS = [1024, 2048, 4096, 8192, 16384]
+LENGTHS = [1024, 4096, 16384]
 SHORT, SHORT_PAIRS = 128, 300
 RESULTS = pathlib.Path("benchmarks/results")
 FIELDS = ["question", "kind", "which", "length", "megabytes", "seconds"]
