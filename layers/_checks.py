@@ -15,6 +15,17 @@ def check_positive_integer(owner, **arguments):
             )
 
 
+def check_positive_number(owner, **arguments):
+    """Raises `ValueError` unless every argument is a number above 0."""
+    for name, value in arguments.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 < value < float("inf"):
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. "
+                f"Expected a number above 0. Received: {name}={value!r}"
+            )
+
+
 def check_rate(owner, **arguments):
     """Raises `ValueError` unless every argument is a number in `[0, 1)`."""
     for name, value in arguments.items():

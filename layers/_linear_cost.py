@@ -7,18 +7,6 @@ from attention_zoo.layers.attention import empty_masked
 from attention_zoo.layers.recording import record, recording
 
 
-def widen(*tensors):
-    """Returns float16 and bfloat16 tensors in float32, and others as they are."""
-    half = ("float16", "bfloat16")
-    wide = [
-        keras.ops.cast(x, "float32")
-        if keras.backend.standardize_dtype(x.dtype) in half
-        else x
-        for x in tensors
-    ]
-    return wide if len(wide) > 1 else wide[0]
-
-
 class LinearCostAttention(keras.layers.Layer):
     """Base of the attentions whose time and memory grow as `Tq + Tv`.
 

@@ -8,8 +8,9 @@ from keras import ops
 from attention_zoo.layers._checks import check_choice
 from attention_zoo.layers._composite import Composite, agree, last_shape
 from attention_zoo.layers._inner import inner_shapes, make_layer, make_layers
+from attention_zoo.layers.normalizers import widen
 from attention_zoo.layers.recording import record
-from attention_zoo.layers.vision._shared import to_data_format, widen
+from attention_zoo.layers.vision._shared import to_data_format
 
 MERGES = ("sum", "mean", "max", "concat", "gated")
 

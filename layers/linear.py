@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from attention_zoo.layers._checks import check_positive_integer
-from attention_zoo.layers._linear_cost import LinearCostAttention, widen
+from attention_zoo.layers._linear_cost import LinearCostAttention
 from attention_zoo.layers.blocks import cut
 from attention_zoo.layers.masks import AttentionMask
+from attention_zoo.layers.normalizers import widen
 
 
 def elu_features(x):
@@ -95,7 +96,7 @@ class FeatureAttention(LinearCostAttention):
         self.chunk_size = chunk_size
 
     def _attend(self, query, value, key, query_mask, key_mask, causal, need_weights):
-        query, value, key = widen(query, value, key)  # sums over all of T
+        query, value, key = map(widen, (query, value, key))  # sums over all of T
         query, key = self._features(query, key, key_mask)
         query, key = _hide(query, query_mask), _hide(key, key_mask)
         output = feature_attention(query, key, value, causal, self.chunk_size)

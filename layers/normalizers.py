@@ -22,7 +22,8 @@ def masked_softmax(scores, mask=None):
 
 
 def widen(x):
-    """Returns `x` in at least float32."""
+    """Returns `x` in at least float32, in which long sums neither overflow nor lose
+    digits."""
     low = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
     return ops.cast(x, "float32") if low else x
 

@@ -48,17 +48,6 @@ def keep_steps(x, length):
     return ops.where(ops.expand_dims(inside, (1, 3)), x, ops.zeros_like(x))
 
 
-def check_positive_number(owner, **arguments):
-    """Raises `ValueError` unless every argument is a number above 0."""
-    for name, value in arguments.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
-            raise ValueError(
-                f"Invalid value for argument `{name}` of `{owner}`. "
-                f"Expected a number above 0. Received: {name}={value!r}"
-            )
-
-
 class SeriesAttention(keras.layers.Layer):
     """Base of the series layers with heads: projections, masks, one-input use.
 

@@ -3,12 +3,11 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._linear_cost import widen
+from attention_zoo.layers._checks import check_positive_number
 from attention_zoo.layers.entmax import LOWEST
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.normalizers import masked_softmax, widen
 from attention_zoo.layers.series._shared import (
     SeriesAttention,
-    check_positive_number,
     keep_steps,
     step_ranks,
     take_steps,
@@ -145,7 +144,7 @@ class AutoCorrelation(SeriesAttention):
         self.factor = factor
 
     def _attend(self, query, key, value, mask):
-        query, key, value = widen(query, key, value)
+        query, key, value = map(widen, (query, key, value))
         size = ops.shape(query)[2]
         length = any_key = None
         if mask.query_mask is not None:

@@ -9,9 +9,8 @@ from attention_zoo.layers._checks import (
     check_rank,
     check_rate,
 )
-from attention_zoo.layers._linear_cost import widen
 from attention_zoo.layers.attention import empty_padding
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.normalizers import masked_softmax, widen
 from attention_zoo.layers.scores import dot_scores
 from attention_zoo.layers.series._shared import SeriesAttention
 

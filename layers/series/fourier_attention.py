@@ -4,8 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers._checks import check_choice, check_positive_integer
-from attention_zoo.layers._linear_cost import widen
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.normalizers import masked_softmax, widen
 from attention_zoo.layers.series._fourier import (
     MODE_SELECTIONS,
     choose_modes,
@@ -143,7 +142,7 @@ class FourierAttention(SeriesAttention):
         return ops.cast(self.kernel_real, dtype), ops.cast(self.kernel_imag, dtype)
 
     def _attend(self, query, key, value, mask):
-        query, key, value = widen(query, key, value)
+        query, key, value = map(widen, (query, key, value))
         rows, length = ops.shape(query)[2], ops.shape(key)[2]
         asking = Modes(rows, mask.query_mask, self.num_modes, self._places)
         asked = asking

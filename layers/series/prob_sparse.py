@@ -5,10 +5,9 @@ import numpy as np
 from keras import ops
 
 from attention_zoo.layers._checks import check_positive_integer, check_rate
-from attention_zoo.layers._linear_cost import widen
 from attention_zoo.layers.entmax import LOWEST
 from attention_zoo.layers.masks import AttentionMask
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.normalizers import masked_softmax, widen
 from attention_zoo.layers.recording import recording
 from attention_zoo.layers.scores import dot_scores
 from attention_zoo.layers.series._shared import (
@@ -187,7 +186,7 @@ class ProbSparseAttention(SeriesAttention):
         return ops.top_k(ops.stop_gradient(measure), slots)[1], used
 
     def _attend(self, query, key, value, mask, training=False, need_weights=True):
-        query, key, value = widen(query, key, value)
+        query, key, value = map(widen, (query, key, value))
         query = query / query.shape[-1] ** 0.5
         rows, length = ops.shape(query)[2], ops.shape(key)[2]
         index, used = self._choose(query, key, mask)

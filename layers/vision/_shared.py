@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers._checks import check_choice, check_positive_integer
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.normalizers import masked_softmax, widen
 from attention_zoo.layers.recording import record
 
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -23,13 +23,6 @@ def to_channels_last(x, data_format):
 def to_data_format(x, data_format):
     """Returns `x` `(B, ..., C)` in `data_format`."""
     return ops.moveaxis(x, -1, 1) if data_format == "channels_first" else x
-
-
-def widen(x):
-    """Returns `x` in at least float32, in which sums over a map neither overflow nor
-    lose digits."""
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    return ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
 
 
 def softmax(scores):
