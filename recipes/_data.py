@@ -144,3 +144,19 @@ def _missing(name, data_dir, embedded, error):
         "and give --data-dir DIR or TFDS_DATA_DIR=DIR; or train the embedded recipe, "
         f"which needs no download: attention-zoo train {EMBEDDED_RECIPE}"
     )
+
+
+class OnDemand(dict):
+    """A dict that computes the value of a missing key and keeps it.
+
+    Args:
+        compute: Function from the key to the value.
+    """
+
+    def __init__(self, compute):
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key):
+        self[key] = self._compute(key)
+        return self[key]

@@ -3,6 +3,7 @@
 import keras
 
 from attention_zoo import layers
+from attention_zoo._attention import make_attention
 
 FAMILIES = ("sequence", "pooling", "self")
 
@@ -70,7 +71,7 @@ def attention_lstm(
             "Invalid value for argument `num_classes` of `attention_lstm`. Expected an "
             f"integer of at least 2. Received: num_classes={num_classes!r}"
         )
-    family, attention_layer = _make_attention(attention)
+    family, attention_layer = make_attention("attention_lstm", attention, FAMILIES)
 
     # === Layers ===
     embedding_layer = keras.layers.Embedding(
@@ -113,34 +114,3 @@ def attention_lstm(
     x = dropout_layer(x)
     probabilities = head_layer(x)  # (B, num_classes)
     return keras.Model(token_ids, probabilities, name=name)
-
-
-def _make_attention(attention):
-    """Returns the family of an attention and its layer, or `(None, None)` for `None`.
-
-    Args:
-        attention: The argument of `attention_lstm`.
-
-    Returns:
-        A pair of a string out of `FAMILIES` and a layer named `"attention"`.
-    """
-    if attention is None:
-        return None, None
-    config = {"name": attention} if isinstance(attention, str) else attention
-    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
-        raise ValueError(
-            "Invalid value for argument `attention` of `attention_lstm`. Expected a "
-            "name out of `attention_zoo.layers.list_attentions()`, a dict "
-            f'`{{"name": ..., **config}}`, or None. Received: attention={attention!r}'
-        )
-    kind = config["name"]
-    family = layers.get_family(kind)
-    if family not in FAMILIES:
-        raise ValueError(
-            f"`attention_lstm` takes an attention of one of the families {FAMILIES}. "
-            f"Received: attention={attention!r}, of the family {family!r}"
-        )
-    arguments = {k: v for k, v in config.items() if k != "name"}
-    layer = layers.create_attention(kind, **arguments)
-    layer.name = "attention"  # the same path for its weights whatever the kind
-    return family, layer

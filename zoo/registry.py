@@ -13,6 +13,7 @@ MODELS = {
     "autocorrelation_forecaster": (
         "attention_zoo.autocorrelation_forecaster:autocorrelation_forecaster"
     ),
+    "cbam_resnet": "attention_zoo.cbam_resnet:cbam_resnet",
     "inverted_transformer": "attention_zoo.inverted_transformer:inverted_transformer",
     "patch_transformer": "attention_zoo.patch_transformer:patch_transformer",
 }

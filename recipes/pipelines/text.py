@@ -11,6 +11,7 @@ import tensorflow as tf
 import attention_zoo
 from attention_zoo.recipes import _baselines, _data, _word_vectors
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes.pipelines._classification import Classification
 
 OUT_OF_VOCABULARY = 1
 VECTOR_SCALE = 0.3  # standard deviation of the word vectors that training starts from
@@ -18,7 +19,7 @@ SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64}
 Split = collections.namedtuple("Split", "texts labels marks", defaults=(None,))
 
 
-class Pipeline:
+class Pipeline(Classification):
     """Text of one TFDS dataset, in the form that training and export need.
 
     A split is read when it is first asked for. The vocabulary is adapted on the
@@ -48,13 +49,13 @@ class Pipeline:
         if smoke:
             self.dataset = "zoo_reviews/smoke"
             self.classes = ["negative", "positive"]
-            self.splits = OnDemand(_generated_split)
+            self.splits = _data.OnDemand(_generated_split)
         else:
             self._builder = _data.tfds_builder(recipe.dataset, data_dir)
             self.dataset = self._builder.info.full_name
             self.classes = _data.class_names(self._builder, "text", "label")
-            self.splits = OnDemand(self._prepared_split)
-        self._ids = OnDemand(self._tokenize)
+            self.splits = _data.OnDemand(self._prepared_split)
+        self._ids = _data.OnDemand(self._tokenize)
 
     # === Data ===
 
@@ -128,20 +129,6 @@ class Pipeline:
             self.recipe.config["embedding_dim"],
         )
         return VECTOR_SCALE * vectors
-
-    def loss(self):
-        """Returns the loss for one-hot labels."""
-        return keras.losses.CategoricalCrossentropy(
-            label_smoothing=self.recipe.label_smoothing
-        )
-
-    def metrics(self):
-        """Returns the metrics that training shows."""
-        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
-
-    def score(self, logs):
-        """Returns what picks the epoch and the seed, from one epoch's logs."""
-        return (logs["val_accuracy"], -logs["val_loss"])
 
     def batches(self, split, seed=None):
         """Returns `(ids, one-hot labels)` batches, `(B, T)` and `(B, num_classes)`.
@@ -261,22 +248,6 @@ class Pipeline:
             "uniform_mass": float(np.mean(uniform_mass)),
             "marked_texts": len(model_mass),
         }
-
-
-class OnDemand(dict):
-    """A dict that computes the value of a missing key and keeps it.
-
-    Args:
-        compute: Function from the key to the value.
-    """
-
-    def __init__(self, compute):
-        super().__init__()
-        self._compute = compute
-
-    def __missing__(self, key):
-        self[key] = self._compute(key)
-        return self[key]
 
 
 def predict(model, inputs):
