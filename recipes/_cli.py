@@ -10,7 +10,7 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes import _commands, _show
+from attention_zoo.recipes import _commands, _show, _tune
 from attention_zoo.recipes._errors import UserError, one_line, unknown
 
 
@@ -83,7 +83,7 @@ def make_parser():
         "--version", action="version", version=f"attention-zoo {__version__}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_list, _show_, _train, _evaluate, _predict, _explain, _export):
+    for add in (_list, _show_, _train, _tune_, _evaluate, _predict, _explain, _export):
         add(commands)
     return parser, commands.choices
 
@@ -150,6 +150,11 @@ def _train(commands):
     )
     command.add_argument("--epochs", type=int, metavar="N")
     command.add_argument(
+        "--config",
+        metavar="FILE.json",
+        help="settings of the recipe, as `tune` writes them; --set comes after it",
+    )
+    command.add_argument(
         "--set",
         action="append",
         default=[],
@@ -167,6 +172,17 @@ def _train(commands):
         help="where the recipe's folder goes (default: saved_models, or build/smoke "
         "with --smoke)",
     )
+    _add_data_dir(command)
+
+
+def _tune_(commands):
+    command = _command(
+        commands,
+        "tune",
+        _tune.tune,
+        "Searches the space of a recipe and writes the winner as a config.",
+    )
+    _tune.add_arguments(command)
     _add_data_dir(command)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes import _forecasts, _recipe
+from attention_zoo.recipes import _config, _forecasts, _recipe
 from attention_zoo.recipes._errors import UserError, unknown
 
 TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
@@ -20,7 +20,10 @@ LINES_AT_ONCE = 64  # of stdin, to predict together
 
 def train(args):
     """Trains a recipe and prints the folder it wrote."""
-    recipe = _recipe.get_recipe(args.recipe).with_settings(args.set)
+    recipe = _recipe.get_recipe(args.recipe)
+    if args.config is not None:
+        recipe = _config.read_config(recipe, args.config)
+    recipe = recipe.with_settings(args.set)
     if args.epochs is not None:
         recipe = recipe.replace(epochs=args.epochs)
     if args.seed < 0 or args.seeds < 1:
@@ -78,9 +81,17 @@ def train_command(args):
         value = getattr(args, option)
         if value not in (None, {"seed": 0, "seeds": 1}.get(option)):
             words += [f"--{option}", str(value)]
+    if args.config is not None:
+        words += ["--config", relative(args.config)]
     for assignment in args.set:
         words += ["--set", assignment]
     return shlex.join(words + ["--smoke"] * args.smoke)
+
+
+def relative(file):
+    """Returns a file as it was given, or its name where that tells of the machine."""
+    path = pathlib.Path(file)
+    return path.name if path.is_absolute() or ".." in path.parts else str(path)
 
 
 def evaluate(args):
