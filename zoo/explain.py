@@ -1,7 +1,7 @@
 """`explain`: which parts of an input a model attended to, and what it predicted.
 
 This file holds what every kind of input shares. A kind is one file that turns a batch
-into an `Explanation`: `explain_text.py`, `explain_series.py`.
+into an `Explanation`: `explain_text.py`, `explain_series.py`, `explain_images.py`.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from attention_zoo.layers import record_attention
 
 # Kind of input -> "module:function", imported when an input of this kind comes.
 EXPLAINERS = {
+    "images": "attention_zoo.explain_images:explain_images",
     "series": "attention_zoo.explain_series:explain_series",
     "text": "attention_zoo.explain_text:explain_text",
 }
@@ -38,6 +39,8 @@ class Explanation:
             has none.
     """
 
+    needs = "one weight per position of the input"
+
     def __init__(self, model, predictions, records, mask, class_names=None):
         self.model = model
         self.predictions = predictions
@@ -48,9 +51,9 @@ class Explanation:
         if not self.weights:
             shapes = {name: r.weights.shape for name, r in records.items()}
             raise ValueError(
-                "`explain` needs an attention layer with one weight per position of "
-                f"the input, here (..., {mask.shape[1]}). Received: weights of the "
-                f"shapes {shapes}"
+                f"`explain` needs an attention layer with {self.needs}. "
+                f"Received: weights of the shapes {shapes}, inputs of the shape "
+                f"{mask.shape}"
             )
 
     def _named_weights(self):
@@ -135,7 +138,7 @@ def explain(model, inputs, class_names=None, vocabulary=None):
         model: A `keras.Model` with attention layers of this package in it. Text models
             take raw strings, with a `TextVectorization` layer inside, or token ids
             `(B, T)` with 0 as padding and 1 for unknown words; forecasters windows
-            `(B, L, C)`.
+            `(B, L, C)`; image models pixels `(B, H, W, C)`.
         inputs: A batch of what the model takes, or one string.
         class_names: List of strings, the names of the classes, or of a forecaster's
             variates, or None.
@@ -144,11 +147,12 @@ def explain(model, inputs, class_names=None, vocabulary=None):
 
     Returns:
         An `Explanation`: for text, a `TextExplanation`; for series, a
-        `SeriesExplanation`.
+        `SeriesExplanation`; for images, an `ImageExplanation`.
 
     Raises:
         ValueError: When the model takes a kind of input that is not known here, or
-            has no attention layer that gives each position a weight.
+            has no attention layer that gives each position a weight; for images, each
+            position, channel or branch.
     """
     kind = _kind_of_input(model)
     module, function = EXPLAINERS[kind].split(":")
@@ -246,8 +250,10 @@ def _kind_of_input(model):
             return "text"
         if "float" in dtype and len(shape) == 3:
             return "series"
+        if len(shape) == 4:
+            return "images"
     raise ValueError(
-        "`explain` knows models that take raw strings, token ids (B, T) or series "
-        "(B, L, C). "
+        "`explain` knows models that take raw strings, token ids (B, T), series "
+        "(B, L, C) or images (B, H, W, C). "
         f"Received: model={model.name!r} with inputs {described}"
     )

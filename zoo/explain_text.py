@@ -180,7 +180,7 @@ class StringReader:
         self.model = model
         found = [
             layer
-            for layer in _all_layers(model)
+            for layer in all_layers(model)
             if isinstance(layer, keras.layers.TextVectorization)
         ]
         if len(found) != 1:
@@ -304,12 +304,12 @@ def _front(model):
     return None if token_ids is None else keras.Model(model.inputs, token_ids)
 
 
-def _all_layers(model):
+def all_layers(model):
     """Yields every layer of a model, those of nested models too."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
+            yield from all_layers(layer)
 
 
 def _wrap(words):

@@ -285,9 +285,9 @@ def test_errors(tokens_model, explanation):
         attention_zoo.explain(tokens_model, ["a film"])
     with pytest.raises(ValueError, match="Unknown attention layer.*'attention'"):
         explanation.plot(layer_name="atention")
-    images = keras.Sequential([keras.Input((3, 3, 1)), keras.layers.Flatten()])
+    videos = keras.Sequential([keras.Input((2, 3, 3, 1)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="raw strings, token ids"):
-        attention_zoo.explain(images, np.zeros((2, 3, 3, 1)))
+        attention_zoo.explain(videos, np.zeros((2, 2, 3, 3, 1)))
 
 
 def test_a_model_without_attention_is_refused():
