@@ -116,6 +116,14 @@ def _add_interpolate(command):
     )
 
 
+def _add_resize(command):
+    command.add_argument(
+        "--resize",
+        action="store_true",
+        help="scale images to the size that the model takes",
+    )
+
+
 def _list(commands):
     command = _command(
         commands, "list", _show.list_all, "Models, recipes and trained models."
@@ -202,16 +210,18 @@ def _predict(commands):
         commands,
         "predict",
         _commands.predict,
-        "Prints class and probability of each text, or the forecast as CSV.",
+        "Prints class and probability of each text or image, or a forecast as CSV.",
     )
     _add_entry(command)
     command.add_argument(
         "text",
         nargs="*",
         metavar="TEXT",
-        help="a text (default: each line of stdin), or FILE.csv for a forecaster",
+        help="a text (default: each line of stdin), FILE.csv for a forecaster, or "
+        "FILE.png for an image model (or .jpg, several)",
     )
     _add_interpolate(command)
+    _add_resize(command)
 
 
 def _explain(commands):
@@ -219,13 +229,19 @@ def _explain(commands):
         commands,
         "explain",
         _commands.explain,
-        "Shades words, or the past of a series, by attention, here and in a picture.",
+        "Shades words, images or the past of a series by attention, here and in a "
+        "picture.",
     )
     _add_entry(command)
     command.add_argument(
-        "text", nargs="+", metavar="TEXT", help="a text, or FILE.csv for a forecaster"
+        "text",
+        nargs="+",
+        metavar="TEXT",
+        help="a text, FILE.csv for a forecaster, or FILE.png for an image model (or "
+        ".jpg, several)",
     )
     _add_interpolate(command)
+    _add_resize(command)
     command.add_argument(
         "--out",
         default="explanation.png",

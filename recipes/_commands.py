@@ -11,7 +11,7 @@ import tempfile
 import warnings
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes import _config, _forecasts, _recipe
+from attention_zoo.recipes import _config, _forecasts, _images, _recipe
 from attention_zoo.recipes._errors import UserError, unknown
 
 TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
@@ -123,12 +123,18 @@ def recipe_of(entry):
 
 
 def predict(args):
-    """Prints class and probability of each text, or a forecast; 2 if some had none."""
+    """Prints class and probability of each text or image, or a forecast.
+
+    Returns 2 where a text or an image had none.
+    """
     entry = find(args.name)
     if _forecasts.is_forecaster(entry):
         read = _forecasts.read_window(entry, args.text, args.interpolate)
         need_tensorflow()
         return _forecasts.print_forecast(entry, entry.load(), *read)
+    if _images.takes_images(entry):
+        need_tensorflow()
+        return _images.print_classes(entry, args.text, args.resize)
     if args.text:
         given = ((f"text {i}", text) for i, text in enumerate(args.text, 1))
     else:
@@ -205,21 +211,26 @@ def explain(args):
     if not out.parent.is_dir():
         raise UserError(f"there is no folder {out.parent} to write {out.name} into")
     if _forecasts.is_forecaster(entry):
-        _, texts = _forecasts.read_window(entry, args.text, args.interpolate)
+        _, inputs = _forecasts.read_window(entry, args.text, args.interpolate)
         need_tensorflow()
         model, names = entry.load(), entry.card["variates"]
+    elif _images.takes_images(entry):
+        inputs = _images.read_images(entry, args.text, args.resize)
+        _images.check_target(out, args.text)
+        need_tensorflow()
+        model, names = entry.load(), entry.card.get("classes")
     else:
-        texts = [readable(f"text {i}", text) for i, text in enumerate(args.text, 1)]
+        inputs = [readable(f"text {i}", text) for i, text in enumerate(args.text, 1)]
         model = load_text_model(entry)
         names = entry.card.get("classes")
-    explanation = attention_zoo.explain(model, texts, class_names=names)
+    explanation = attention_zoo.explain(model, inputs, class_names=names)
     layer = args.layer or explanation.default_layer
     if layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)
-    if _forecasts.is_forecaster(entry):
-        print(explanation.to_text(layer))
-    else:
+    if hasattr(explanation, "tokens"):
         print_shaded(explanation, layer)
+    else:
+        print(explanation.to_text(layer))
     write_picture(explanation.plot(layer), out)
     print(out)
 

@@ -25,7 +25,7 @@ FOLDERS = {
 }
 # What comes with the project's own extras: imported only where it is needed.
 HEAVY = {
-    "keras_tuner", "matplotlib", "rich", "sklearn", "tensorboard", "tensorflow",
+    "PIL", "keras_tuner", "matplotlib", "rich", "sklearn", "tensorboard", "tensorflow",
     "tensorflow_datasets",
 }  # fmt: skip
 

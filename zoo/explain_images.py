@@ -24,6 +24,7 @@ from attention_zoo.explain import (
 )
 from attention_zoo.explain_text import rank_correlation
 
+MOST_DRAWN = 24  # images in a picture
 PATCHES = 7  # along the shorter side of an image, which `occlusion` hides in turn
 
 
@@ -153,13 +154,13 @@ class ImageExplanation(Explanation):
             return weights.mean(axis=2)
         return weights
 
-    def plot(self, layer_name=None, max_inputs=6):
+    def plot(self, layer_name=None, max_inputs=MOST_DRAWN):
         """Draws images, their maps over them, and the gates of channels.
 
         Args:
             layer_name: A key of `weights`. Defaults to `default_layer`. Beside it
                 stands a layer of the other form, of the same block where it has one.
-            max_inputs: Integer, how many images. Defaults to `6`.
+            max_inputs: Integer, how many images. Defaults to `24`.
 
         Returns:
             A matplotlib `Figure`.
