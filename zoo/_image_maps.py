@@ -104,8 +104,6 @@ def reduce_map_weights(layer, weights, shape):
         return "channels", weights.mean(axis=1)
     if inner in _pooled_sizes(*size):
         return "positions", weights
-    if len(inner) == 3 and inner[1:] == size and inner[:2] != size:
-        return "positions", weights.mean(axis=1)
     if len(inner) == 3 and inner[2] in (1, channels):
         if inner[:2] == (1, 1):
             return "channels", weights[:, 0, 0]
@@ -226,6 +224,11 @@ def _windows(layer, weights, height, width):
     return maps[:, :height, :width] / (height * width)
 
 
+def _maps(layer, weights, height, width):
+    """Several maps, `(B, M, h, w)`."""
+    return weights.mean(axis=1)
+
+
 def _lines(layer, weights, height, width):
     """Weights along one axis: `(B, w, heads, h, h)` or `(B, h, heads, w, w)`."""
     seen = weights.mean(axis=2).sum(axis=2)
@@ -242,6 +245,7 @@ def _crosses(layer, weights, height, width):
 
 LOOKED_AT = {
     "CrissCross": _crosses,
+    "DoubleAttention": _maps,
     "HeadsAttention": _lines,
     "WindowAttention": _windows,
 }
