@@ -47,6 +47,8 @@ def read_object(path):
 
 def checked(key, value, current):
     """Returns a JSON value with the type of a setting, as `--set` checks it."""
+    if isinstance(current, str) and not isinstance(value, str) and key != "attention":
+        raise UserError(f"--set {key} takes a text (now {current}), received {value}")
     if value is None:
         return parse_value(key, "none", current)
     if isinstance(value, str):

@@ -106,7 +106,8 @@ def parallel_coordinates(search, axes, found, done):
     ticks = [(axis.name, [(axis.place(v), axis.label(v)) for v in axis.ticks])
              for axis in axes]  # fmt: skip
     metric = best.metric if best else "score"
-    ticks.append((metric, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]))
+    ends = [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
+    ticks.append((metric, ends if high > low else [(0.5, f"{low:.4g}")]))
     for column, (_, marks) in enumerate(ticks):
         plot.axvline(column, color="0.6", linewidth=0.8, zorder=0)
         for height, text in marks:
@@ -190,7 +191,7 @@ def forest_importance(inputs, scores):
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
 
-    forest = RandomForestRegressor(200, oob_score=True, random_state=0)
+    forest = RandomForestRegressor(100, oob_score=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a trial may be in every tree's bag
         forest.fit(inputs, scores)
