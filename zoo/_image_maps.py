@@ -17,13 +17,18 @@ MOST_CELLS = 28  # rows or columns of a map in `shaded`
 # === From a record to its place in the model ===
 
 
-def graph_layers(model):
-    """Returns `{name: layer}` of the layers of a model, those of nested models too."""
-    return {
-        layer.name: layer
-        for layer in all_layers(model)
-        if hasattr(layer, "output") and not _is_graph(layer)
-    }
+def places_of_layers(model):
+    """Returns where each layer of a model stands, parts of layers included.
+
+    Returns:
+        Dict from the `id` of a layer to its name, as in `"attention/spatial"`, and the
+        layer of the graph that it is or is a part of.
+    """
+    places: dict = {}
+    for layer in all_layers(model):
+        if hasattr(layer, "output") and not _is_graph(layer):
+            _add_places(places, layer, layer.name, layer)
+    return places
 
 
 def _is_graph(layer):
@@ -31,21 +36,22 @@ def _is_graph(layer):
     return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
 
 
-def place_of(record, graph):
-    """Returns the name of a record: of the graph's layer, and of parts inside it."""
-    layer = record.layer
-    if graph.get(layer.name) is layer:
-        return layer.name
-    parts = (layer.path or layer.name).split("/")
-    start = next((i for i, part in enumerate(parts) if part in graph), len(parts) - 1)
-    return "/".join(parts[start:])
+def _add_places(places, layer, name, owner):
+    if id(layer) not in places:
+        places[id(layer)] = name, owner
+        for part in layer._flatten_layers(include_self=False, recursive=False):
+            _add_places(places, part, f"{name}/{part.name}", owner)
 
 
-def map_sizes(layers):
-    """Returns the `(h, w)` of the maps that layers put out, each once, in order."""
+def map_sizes(places):
+    """Returns the `(h, w)` of the maps in a graph, each once, in order.
+
+    Args:
+        places: As `places_of_layers` returns it.
+    """
     sizes: dict = {}
-    for layer in layers:
-        for tensor in keras.tree.flatten(layer.output):
+    for _, owner in places.values():
+        for tensor in keras.tree.flatten(owner.output):
             if len(tensor.shape) == 4:
                 sizes[tuple(tensor.shape[1:3])] = None
     return [size for size in sizes if None not in size]

@@ -7,10 +7,9 @@ import keras
 import numpy as np
 
 from attention_zoo._image_maps import (
-    graph_layers,
     map_sizes,
     patch_means,
-    place_of,
+    places_of_layers,
     reduce_record,
     relative,
     shaded,
@@ -68,14 +67,12 @@ class ImageExplanation(Explanation):
         super().__init__(model, mask=mask, **kwargs)
 
     def _named_weights(self):
-        graph = graph_layers(self.model)
-        sizes = map_sizes(graph.values())
-        grid_of = functools.partial(
-            token_grid, image_size=self.inputs.shape[1:3], known=sizes
-        )
+        places = places_of_layers(self.model)
+        size, known = self.inputs.shape[1:3], map_sizes(places)
+        grid_of = functools.partial(token_grid, image_size=size, known=known)
         found = {}
         for name, record in self.records.items():
-            owner = graph.get(place_of(record, graph).split("/")[0])
+            _, owner = places.get(id(record.layer), (name, None))
             reduced = None if owner is None else reduce_record(owner, record, grid_of)
             if reduced is not None:
                 self._kinds[name], found[name] = reduced
@@ -282,14 +279,14 @@ def explain_images(model, inputs, class_names=None, vocabulary=None):
     images = _checked(model, inputs)
     batch = keras.ops.convert_to_tensor(images)
     predictions, records = predict_with_attention(model, batch)
-    graph = graph_layers(model)
+    places = places_of_layers(model)
     named: dict = {}
     for record in records.values():
-        path = name = place_of(record, graph)
-        count = 1
+        place, _ = places.get(id(record.layer), (record.layer_name, None))
+        name, count = place, 1
         while name in named:
             count += 1
-            name = f"{path}_{count}"
+            name = f"{place}_{count}"
         named[name] = record
     return ImageExplanation(
         model,

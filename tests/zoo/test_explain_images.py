@@ -173,6 +173,22 @@ def test_patches_row_by_row(class_token):
     assert explanation.predictions.shape == (2, 2)  # both classes of one sigmoid
 
 
+def test_parts_of_parts_survive_saving(tmp_path):
+    both = layers.Parallel(
+        [{"name": "cbam", "ratio": 2}, "spatial_attention"], merge="gated", name="both"
+    )
+    pixels = keras.Input((8, 8, 3), dtype="uint8")
+    x = keras.layers.Conv2D(6, 3)(keras.layers.Rescaling(1 / 255)(pixels))
+    keras.Model(pixels, keras.layers.Flatten()(both(x))).save(tmp_path / "x.keras")
+    loaded = keras.models.load_model(tmp_path / "x.keras")
+    explanation = attention_zoo.explain(loaded, random_pixels())
+    assert list(explanation.weights) == [
+        "both/cbam/channel",
+        "both/cbam/spatial",
+        "both/spatial_attention",
+    ]
+
+
 def test_a_layer_within_another_model_and_one_called_twice():
     inner = vision_model(("spatial_attention", {}))
     pixels = keras.Input((8, 8, 3), dtype="uint8")
