@@ -6,6 +6,8 @@ import os
 import pathlib
 import tempfile
 
+from attention_zoo.recipes._errors import UserError
+
 
 def write_text(path, text):
     """Writes a text file by a rename: a killed process leaves the old one."""
@@ -16,6 +18,25 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes a value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def locked(folder, message):
+    """Keeps a folder for this process, as long as the block runs.
+
+    Args:
+        folder: Path of the folder; made if need be.
+        message: What the `UserError` says where another process has it.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(message) from None
+        yield
 
 
 @contextlib.contextmanager

@@ -131,19 +131,12 @@ def run(search, args, role):
         chief = _tune_workers.Chief(tuner.oracle, address)
     else:
         tuner.data.of(search.recipe)
-    open_folder(search, tuner, resumed)
-    progress.begin(resumed)
-    try:
-        if tuner.oracle.finished():
-            print("all trials had been run", flush=True)
-        elif chief is None:
-            tuner.search()
-        else:
-            serve(search, chief, args, progress)
-    except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on", flush=True)
-        raise
-    found = progress.finish()
+    busy = f"another process searches in {search.folder}"
+    with _files.locked(search.state, busy):
+        open_folder(search, tuner, resumed)
+        progress.begin(resumed)
+        search_all(search, tuner, chief, args, progress)
+        found = progress.finish()
     if _tune_report.best_of(found) is None:
         raise UserError(
             f"none of {len(found)} trials was completed, see {search.folder}: "
@@ -151,6 +144,21 @@ def run(search, args, role):
         )
     print(_tune_report.verdict(search, found))
     print(search.folder)
+
+
+def search_all(search, tuner, chief, args, progress):
+    """Runs all trials that have not ended."""
+    try:
+        if tuner.oracle.finished():
+            print("all trials had been run", flush=True)
+        elif chief is None:
+            tuner.search()
+            tuner.oracle.finished()  # raises what went wrong
+        else:
+            serve(search, chief, args, progress)
+    except KeyboardInterrupt:
+        print("stopped; the same command with --resume goes on", flush=True)
+        raise
 
 
 def serve(search, chief, args, progress):
@@ -266,8 +274,10 @@ def check_folder(search, space, resume):
 
 
 def any_content(folder):
-    """Returns whether a folder holds anything, or is none."""
-    return not folder.is_dir() or any(folder.iterdir())
+    """Returns whether a folder holds anything but a search that never began."""
+    if not folder.is_dir():
+        return True
+    return any(file.name != "state" for file in folder.iterdir())
 
 
 def number_of_trials(search):

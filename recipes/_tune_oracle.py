@@ -35,6 +35,8 @@ class Guarded:
         **options: Arguments of keras-tuner's oracle.
     """
 
+    failure: Exception | None = None  # what the search cannot go on with
+
     def __init__(self, defaults, file, trials, **options):
         super().__init__(
             objective=keras_tuner.Objective("score", "max"),
@@ -63,7 +65,14 @@ class Guarded:
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
         """Returns the next trial; a worker waits as long as others still run one."""
-        trial = super().create_trial(tuner_id)
+        stopped = trial_module.Trial(self.get_space(), status=STATUS.STOPPED)
+        if self.failure is not None:
+            return stopped
+        try:
+            trial = super().create_trial(tuner_id)
+        except Exception as error:  # keras-tuner's lock would stay shut
+            self.failure = error
+            return stopped
         if trial.status == STATUS.STOPPED and self.ongoing_trials:
             trial.status = STATUS.IDLE  # one of them may come back
             self.tuner_ids.add(tuner_id)
@@ -76,7 +85,10 @@ class Guarded:
         if trial.trial_id not in running:
             return
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
-        super().end_trial(trial)
+        try:
+            super().end_trial(trial)
+        except Exception as error:  # a full disk, say
+            self.failure = error
 
     # === Workers that are gone ===
 
@@ -97,7 +109,9 @@ class Guarded:
         return trial.trial_id
 
     def finished(self):
-        """Returns whether as many trials as wanted have ended."""
+        """Returns whether as many trials as wanted have ended; raises a failure."""
+        if self.failure is not None:
+            raise self.failure
         return len(self.end_order) >= self.max_trials
 
     # === State ===

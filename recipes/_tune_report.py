@@ -42,14 +42,16 @@ class Record:
 
 def records(search, oracle):
     """Returns the `Record`s of all trials, in order."""
-    found = [_record(search, trial) for trial in list(oracle.trials.values())]
+    ended = set(oracle.end_order)
+    trials = list(oracle.trials.values())
+    found = [_record(search, trial, trial.trial_id in ended) for trial in trials]
     return sorted(found, key=lambda record: record.number)
 
 
-def _record(search, trial):
+def _record(search, trial, ended):
     number = int(trial.trial_id)
     settings = search.settings_of(number, trial.hyperparameters.values)
-    status = STATUS.get(trial.status, "unfinished")
+    status = STATUS[trial.status] if ended else "unfinished"
     record = Record(number, status, trial.hyperparameters.values, settings)
     if status == "completed":
         record.score = trial.score

@@ -249,7 +249,7 @@ class Tuner(BaseTuner):
 
     def on_trial_end(self, trial):
         self.oracle.end_trial(trial)
-        if self._on_end is not None:
+        if self._on_end is not None and not self.oracle.failure:
             self._on_end()
 
     def save(self):

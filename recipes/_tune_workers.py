@@ -121,9 +121,10 @@ class Chief:
             self.server.stop(grace=1).wait()
 
     def _over(self):
+        finished = self.oracle.finished()
         if self.oracle.ongoing_trials:
             return False
-        return self.oracle.finished() or self.servicer.stop_triggered
+        return finished or self.servicer.stop_triggered
 
     def _say_farewell(self, crew):
         """Waits until the workers have heard that there are no more trials."""

@@ -295,6 +295,37 @@ def test_folders_that_hold_something_else(refused, folder):
 
 
 @pytest.mark.usefixtures("fake")
+def test_one_search_at_a_time(refused, command, folder, monkeypatch):
+    from attention_zoo.recipes import _files
+
+    assert command(*SMOKE, "--trials", 1)[0] == 0
+    with _files.locked(folder / "state", "no"):
+        message = refused(*SMOKE, "--trials", 2, "--resume")
+    assert message == "another process searches in out/attention_lstm_reviews"
+    assert command(*SMOKE, "--trials", 2, "--resume")[0] == 0
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_full_disk_ends_the_search(command, folder, monkeypatch):
+    from attention_zoo.recipes import _files
+
+    write = _files.write_json
+
+    def full(path, value):
+        if path.name == "oracle.json" and len(value["trials"]) > 2:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_files, "write_json", full)
+        code, _, err = command(*SMOKE, "--trials", 5)
+    assert code == 2
+    assert "No space left on device: out" in err
+    assert command(*SMOKE, "--trials", 5, "--resume")[0] == 0
+    assert [row["status"] for row in table(folder)] == ["completed"] * 5
+
+
+@pytest.mark.usefixtures("fake")
 def test_resume_without_a_search_begins_one(command, folder):
     code, out, _ = command(*SMOKE, "--trials", 1, "--resume")
     assert code == 0
