@@ -181,6 +181,39 @@ def _train(commands):
         "with --smoke)",
     )
     _add_data_dir(command)
+    _add_execution(command)
+
+
+def _add_execution(command):
+    """Adds how a training is carried out: the fields of `Options`."""
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="goes on from the last checkpoint of a training that did not end",
+    )
+    command.add_argument(
+        "--deterministic", action="store_true", help="the same bits in every run"
+    )
+    command.add_argument(
+        "--mixed-precision",
+        action="store_true",
+        help="trains in float16 on a GPU, in bfloat16 elsewhere",
+    )
+    command.add_argument(
+        "--jit",
+        action=argparse.BooleanOptionalAction,
+        help="whether XLA compiles the training (default: as the recipe's data do)",
+    )
+    command.add_argument(
+        "--distribute",
+        choices=["mirrored"],
+        metavar="HOW",
+        help="mirrored: on all devices of this machine, with the same global batch",
+    )
+    command.add_argument(
+        "--profile", metavar="DIR", help="a TensorBoard trace of a few steps"
+    )
+    command.add_argument("--tensorboard", metavar="DIR", help="TensorBoard logs")
 
 
 def _tune_(commands):

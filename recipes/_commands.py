@@ -1,5 +1,6 @@
 """`attention-zoo train`, `evaluate`, `predict`, `explain` and `export`."""
 
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -13,6 +14,7 @@ import warnings
 from attention_zoo.pretrained import find
 from attention_zoo.recipes import _config, _forecasts, _images, _recipe
 from attention_zoo.recipes._errors import UserError, unknown
+from attention_zoo.recipes._options import Options
 
 TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
 LINES_AT_ONCE = 64  # of stdin, to predict together
@@ -41,9 +43,14 @@ def train(args):
     from attention_zoo.recipes import _run
 
     seeds = range(args.seed, args.seed + args.seeds)
-    print(
-        _run.train(recipe, seeds, args.data_dir, out, args.smoke, train_command(args))
-    )
+    given = (args.data_dir, out, args.smoke, train_command(args), options_of(args))
+    print(_run.train(recipe, seeds, *given))
+
+
+def options_of(args):
+    """Returns the `Options` among the arguments of `train`."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    return Options(**{name: getattr(args, name) for name in names})
 
 
 def need_tensorflow():
@@ -85,7 +92,16 @@ def train_command(args):
         words += ["--config", relative(args.config)]
     for assignment in args.set:
         words += ["--set", assignment]
-    return shlex.join(words + ["--smoke"] * args.smoke)
+    for flag in ("deterministic", "mixed_precision", "smoke"):
+        words += [f"--{flag.replace('_', '-')}"] * getattr(args, flag)
+    if args.jit is not None:
+        words.append("--jit" if args.jit else "--no-jit")
+    if args.distribute:
+        words += ["--distribute", args.distribute]
+    for folder in ("profile", "tensorboard"):
+        if getattr(args, folder):
+            words += [f"--{folder}", relative(getattr(args, folder))]
+    return shlex.join(words)
 
 
 def relative(file):

@@ -1,18 +1,21 @@
 """Training: seeds, the twin without attention, baselines, then one publication."""
 
+import contextlib
 import csv
 import dataclasses
 import os
-import time
 
 import keras
 
 import attention_zoo
-from attention_zoo.recipes import _card, _export, _plots
+from attention_zoo.recipes import _callbacks, _card, _checkpoint, _export, _plots
+from attention_zoo.recipes._callbacks import BestEpoch
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes._options import Options
 from attention_zoo.recipes._recipe import load_pipeline
 
 TWIN = "no_attention"
+USUAL = Options()
 
 
 @dataclasses.dataclass
@@ -26,6 +29,7 @@ class Run:
     history: list
     seconds: float
     test: dict = dataclasses.field(default_factory=dict)
+    memory: int = 0  # peak in MB
 
     def summary(self):
         """Returns what the card says of this run."""
@@ -40,34 +44,20 @@ class Run:
         }
 
 
-class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch that scored best on validation.
-
-    Args:
-        score: Function from an epoch's logs to a comparable value.
-    """
-
-    def __init__(self, score):
-        super().__init__()
-        self.score = score
-        self.best: tuple = ()
-        self.epoch = 0
-        self.weights: list = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        score = self.score(logs)
-        if not self.epoch or score > self.best:
-            self.best, self.epoch = score, epoch + 1
-            self.weights = self.model.get_weights()
-
-
 def train(
-    recipe, seeds=(0,), data_dir=None, out="saved_models", smoke=False, command=""
+    recipe,
+    seeds=(0,),
+    data_dir=None,
+    out="saved_models",
+    smoke=False,
+    command="",
+    options=USUAL,
 ):
     """Trains a recipe and publishes its folder, whole or not at all.
 
     The epoch and the published seed are picked on validation. The test split is
-    measured at the end, once for each model.
+    measured at the end, once for each model. A killed training leaves checkpoints in
+    a hidden folder beside the entry, which the publication removes.
 
     Args:
         recipe: The `Recipe`.
@@ -76,50 +66,89 @@ def train(
         out: Folder that the entry is written into.
         smoke: Whether to train on a handful of generated examples.
         command: The command line, for the card.
+        options: The `Options`, how the training is carried out.
 
     Returns:
         The path of the published folder.
     """
-    start = time.monotonic()
     _export.check_target(out, recipe.name)  # before the work, not after it
+    options.prepare(recipe, seeds[0])
     pipeline = load_pipeline(recipe, data_dir, smoke)
-    runs = [fit(recipe, pipeline, seed, "model") for seed in seeds]
-    training_memory = _card.peak_memory_mb()
+    kept = _checkpoint.Checkpoints(
+        _checkpoint.folder_of(out, recipe.name),
+        fingerprint(recipe, pipeline, seeds, options),
+        options.resume,
+    )
+    with telling_what_is_kept(kept):
+        runs, twins, baselines = train_all(recipe, pipeline, seeds, options, kept)
+        best = max(runs, key=lambda run: run.score)
+        core = build(recipe, pipeline, best)
+        servable = pipeline.servable(core)
+        again = {"starts": kept.starts} if kept.starts > 1 else {}
+        card = {
+            "recipe": recipe.name,
+            "model": recipe.model,
+            "dataset": pipeline.dataset,
+            "smoke": smoke,
+            **{name: getattr(pipeline, name) for name in pipeline.FACTS},
+            **_card.over_seeds(runs),
+            "published_seed": best.seed,
+            "metrics": best.test,
+            "baselines": baselines,
+            "attention": pipeline.attention_report(servable),
+            "parameters": core.count_params(),
+            "settings": recipe.settings(),
+            "execution": options.facts() | again,
+            "command": command,
+        }
+        # Opened late: a killed training leaves its checkpoints behind and no more.
+        with _export.publication(out, recipe.name) as folder:
+            write_files(folder, pipeline, servable, runs, twins)
+            memory = max(run.memory for run in runs)
+            card |= _card.measurements(folder, pipeline.examples(1)[0], memory)
+            card["seconds"]["total"] = round(kept.seconds, 1)
+            _card.write(folder, card, recipe)
+    kept.close()
+    return os.path.join(out, recipe.name)
+
+
+def train_all(recipe, pipeline, seeds, options, kept):
+    """Returns the `Run`s of model and twin, tested, and the baselines' metrics."""
+    runs = [fit(recipe, pipeline, seed, "model", options, kept) for seed in seeds]
     twins = []
     if recipe.config.get("attention") is not None:
         bare = recipe.replace(attention=None)
-        twins = [fit(bare, pipeline, seed, TWIN) for seed in seeds]
-    baselines = measure_baselines(pipeline)
+        twins = [fit(bare, pipeline, seed, TWIN, options, kept) for seed in seeds]
+    baselines = measure_baselines(pipeline, kept)
     print("measuring the test split ...", flush=True)
     if twins:
         measure_test(bare, pipeline, twins)
         baselines[TWIN] = _card.over_seeds(twins)
     measure_test(recipe, pipeline, runs)
-    best = max(runs, key=lambda run: run.score)
-    core = build(recipe, pipeline, best)
-    servable = pipeline.servable(core)
-    card = {
+    return runs, twins, baselines
+
+
+def fingerprint(recipe, pipeline, seeds, options):
+    """Returns all that decides the result of a training: see `Checkpoints`."""
+    return {
         "recipe": recipe.name,
-        "model": recipe.model,
-        "dataset": pipeline.dataset,
-        "smoke": smoke,
-        **{name: getattr(pipeline, name) for name in pipeline.FACTS},
-        **_card.over_seeds(runs),
-        "published_seed": best.seed,
-        "metrics": best.test,
-        "baselines": baselines,
-        "attention": pipeline.attention_report(servable),
-        "parameters": core.count_params(),
+        "data": pipeline.dataset,
+        "seeds": list(seeds),
         "settings": recipe.settings(),
-        "command": command,
+        "versions": _card.versions(),
+        "execution": options.facts(),
     }
-    # Opened late: a killed training leaves nothing behind.
-    with _export.publication(out, recipe.name) as folder:
-        write_files(folder, pipeline, servable, runs, twins)
-        card |= _card.measurements(folder, pipeline.examples(1)[0], training_memory)
-        card["seconds"]["total"] = round(time.monotonic() - start, 1)
-        _card.write(folder, card, recipe)
-    return os.path.join(out, recipe.name)
+
+
+@contextlib.contextmanager
+def telling_what_is_kept(kept):
+    """Says, when a training does not come to its end, that it can go on."""
+    try:
+        yield
+    except BaseException:
+        if kept.written:
+            print(f"kept in {kept.folder}: the same command with --resume goes on")
+        raise
 
 
 def write_files(folder, pipeline, servable, runs, twins):
@@ -141,12 +170,20 @@ def write_files(folder, pipeline, servable, runs, twins):
     _export.write_models(servable, folder, pipeline.raw("test")[0][:64])
 
 
-def measure_baselines(pipeline):
-    """Returns the test metrics of the pipeline's baselines, by name."""
-    measured = {}
+def measure_baselines(pipeline, kept):
+    """Returns the test metrics of the pipeline's baselines, by name.
+
+    Args:
+        pipeline: The pipeline with the data.
+        kept: The `Checkpoints`, which keep what is measured.
+    """
+    found = kept.load("baselines")
+    measured = found[0] if found else {}
     for name, measure in pipeline.baselines().items():
-        print(f"baseline {name} ...", flush=True)
-        measured[name] = measure()
+        if name not in measured:
+            print(f"baseline {name} ...", flush=True)
+            measured[name] = measure()
+            kept.save("baselines", measured)
     return measured
 
 
@@ -162,62 +199,95 @@ def build(recipe, pipeline, run=None):
     return model
 
 
-def fit(recipe, pipeline, seed, label):
-    """Trains one model from scratch.
+def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
+    """Trains one model from scratch, or from its last checkpoint on.
 
     Args:
         recipe: The `Recipe`.
         pipeline: The pipeline with the data.
         seed: Integer; the same seed gives the same numbers.
         label: What to call the model on the terminal.
+        options: The `Options`.
+        kept: The `Checkpoints`. None keeps none.
 
     Returns:
         The `Run`.
     """
+    name, title = f"{label}-seed{seed}", f"{recipe.name}: {label}, seed {seed}"
+    finished = kept.load_finished(name) if kept else None
+    if finished:
+        print(f"{title}, trained already")
+        facts, arrays = finished
+        weights = _callbacks.numbered(arrays, "best")
+        return Run(weights=weights, **facts | {"score": tuple(facts["score"])})
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
+    history, keeper = _callbacks.History(), BestEpoch(pipeline.score)
+    with options.scope():
+        model = compiled(recipe, pipeline, options)
+    print(f"{title}, {model.count_params():,} parameters")
+    average = [_callbacks.Averages()] if recipe.ema else []
+    backup = _callbacks.Backup(kept, name, model, history, keeper)
+    done = backup.resume()
+    if done:
+        print(f"going on after epoch {done}", flush=True)
+        for callback in average:
+            callback.resume()
+    callbacks = [history, *average, keeper, *options.loggers(name), backup]
+    if done < recipe.epochs:
+        model.fit(
+            training_batches(pipeline, seed, done, options, history),
+            validation_data=pipeline.batches("validation"),
+            initial_epoch=done,
+            epochs=recipe.epochs,
+            callbacks=callbacks,
+            shuffle=False,  # the pipeline shuffles
+            verbose=1 if os.isatty(1) else 2,
+        )
+    best = seed, keeper.epoch, keeper.best, keeper.weights
+    run = Run(*best, history.rows, **backup.cost())
+    if kept:
+        facts = dict(vars(run))
+        arrays = _callbacks.name_arrays("best", facts.pop("weights"))
+        kept.finish(name, facts, arrays)
+    return run
+
+
+def compiled(recipe, pipeline, options):
+    """Returns a fresh model, ready to be trained, its optimizer built."""
     model = build(recipe, pipeline)
     pipeline.initialise(model)
-    batches = pipeline.batches("train", seed=seed)
+    steps = len(pipeline.batches("train", seed=0)) * recipe.epochs
     model.compile(
-        optimizer=make_optimizer(recipe, steps=len(batches) * recipe.epochs),
+        optimizer=make_optimizer(recipe, steps),
         loss=pipeline.loss(),
         metrics=pipeline.metrics(),
-        jit_compile=pipeline.JIT_COMPILE,
+        jit_compile=pipeline.JIT_COMPILE if options.jit is None else options.jit,
     )
-    print(f"{recipe.name}: {label}, seed {seed}, {model.count_params():,} parameters")
-    keeper, clock = BestEpoch(pipeline.score), EpochClock()
-    average = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
-    start = time.monotonic()
-    history = model.fit(
-        batches,
-        validation_data=pipeline.batches("validation"),
-        epochs=recipe.epochs,
-        callbacks=[clock, *average, keeper],
-        shuffle=False,  # the pipeline shuffles
-        verbose=1 if os.isatty(1) else 2,
-    ).history
-    seconds = time.monotonic() - start
-    rows = [
-        {key: float(values[i]) for key, values in history.items()}
-        | {"seconds": clock.seconds[i]}
-        for i in range(recipe.epochs)
-    ]
-    return Run(seed, keeper.epoch, keeper.best, keeper.weights, rows, seconds)
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
-class EpochClock(keras.callbacks.Callback):
-    """Notes how long each epoch took, validation included."""
+def training_batches(pipeline, seed, done, options, history):
+    """Returns the batches of the epochs that are left, in parts for each device.
 
-    def __init__(self):
-        super().__init__()
-        self.seconds = []
+    Args:
+        pipeline: The pipeline with the data.
+        seed: Integer, of the order.
+        done: Number of epochs that are trained already.
+        options: The `Options`.
+        history: The run's `History`, which knows the epoch.
+    """
+    strategy = options.strategy()
+    if strategy is None:
+        return pipeline.batches("train", seed=seed, first_pass=done)
+    from attention_zoo.recipes import _distribute
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(round(time.monotonic() - self._start, 2))
+    return _distribute.divisible(
+        lambda number: pipeline.batches("train", seed=seed, first_pass=number),
+        history,
+        strategy.num_replicas_in_sync,
+    )
 
 
 def make_optimizer(recipe, steps):

@@ -8,7 +8,8 @@ A pipeline module holds a class `Pipeline(recipe, data_dir=None, smoke=False)`:
 * `JIT_COMPILE`: whether XLA compiles the training;
 * `shows_attention`: whether the model has attention to draw;
 * `model_config()`: arguments of the model that only the data decide;
-* `batches(split, seed=None)`: `tf.data` batches of "train" or "validation";
+* `batches(split, seed=None, first_pass=0)`: `tf.data` batches of "train" or
+  "validation"; `(seed, number of the pass)` decides what a pass of training draws;
 * `loss()` and `metrics()`: what the core is compiled with;
 * `score(logs)`: what picks the epoch and the seed; the greatest wins;
 * `servable(core)`: the model people load, from raw inputs to outputs;

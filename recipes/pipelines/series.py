@@ -183,13 +183,14 @@ class Pipeline:
         """Returns what picks the epoch and the seed, from one epoch's logs."""
         return (-logs["val_mse"],)
 
-    def batches(self, split, seed=None):
+    def batches(self, split, seed=None, first_pass=0):
         """Returns batches of standardised windows, `(B, L, C)` and `(B, H, C)`.
 
         Args:
             split: `"train"` or `"validation"`.
             seed: Integer for training: each pass draws `share` of the windows anew,
                 whole batches of them. None for evaluation: all windows.
+            first_pass: Number of the first pass, for a training that goes on.
         """
         inputs, targets = self.windows(split)
         size = self.recipe.batch_size if seed is not None else 256
@@ -197,7 +198,7 @@ class Pipeline:
         if seed is not None:
             size = min(size, count)
             count = max(1, int(self.options["share"] * count) // size) * size
-        passes = itertools.count()
+        passes = itertools.count(first_pass)
 
         def one_pass():
             order = np.arange(len(inputs))
@@ -380,6 +381,7 @@ class HorizonError(keras.metrics.Metric):
         if self.quantiles is not None:
             y_pred = y_pred[..., list(self.quantiles).index(0.5)]
         known = ops.isfinite(y_true)
+        y_pred = ops.cast(y_pred, y_true.dtype)  # from half precision
         gap = ops.where(known, y_true - y_pred, ops.zeros_like(y_true))
         gap = ops.mean(ops.square(gap), axis=-1)  # (B, H)
         totals, counts = [], []

@@ -130,18 +130,19 @@ class Pipeline(Classification):
         )
         return VECTOR_SCALE * vectors
 
-    def batches(self, split, seed=None):
+    def batches(self, split, seed=None, first_pass=0):
         """Returns `(ids, one-hot labels)` batches, `(B, T)` and `(B, num_classes)`.
 
         Args:
             split: `"train"` or `"validation"`.
             seed: Integer for training: lengths are jittered, batches are shuffled
                 and words are dropped anew in every pass. None for evaluation.
+            first_pass: Number of the first pass, for a training that goes on.
         """
         ids = self._ids[split]
         labels = np.eye(len(self.classes), dtype="float32")[self.splits[split].labels]
         size = self.recipe.batch_size if seed is not None else 256
-        passes = itertools.count()
+        passes = itertools.count(first_pass)
 
         def one_pass():
             rng = None if seed is None else np.random.default_rng([seed, next(passes)])

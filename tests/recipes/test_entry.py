@@ -418,13 +418,13 @@ def test_damaged_models(refused, entry, tmp_path, digests, damage):
 def untrained(monkeypatch):
     """Replaces what takes time before the files are written by next to nothing."""
 
-    def fit(recipe, pipeline, seed, label):
+    def fit(recipe, pipeline, seed, label, *how):
         weights = _run.build(recipe, pipeline).get_weights()
         row = {"accuracy": 0.5, "val_accuracy": 0.5, "seconds": 1.0}
         return _run.Run(seed, 1, (0.5,), weights, [row], 1.0, {"accuracy": 0.5})
 
     monkeypatch.setattr(_run, "fit", fit)
-    monkeypatch.setattr(_run, "measure_baselines", lambda pipeline: {})
+    monkeypatch.setattr(_run, "measure_baselines", lambda *arguments: {})
     monkeypatch.setattr(_run, "measure_test", lambda *arguments: None)
     monkeypatch.setattr(text.Pipeline, "attention_report", lambda *arguments: {})
 
@@ -462,7 +462,7 @@ def test_a_full_disk(command, entry, digests, monkeypatch):
 
 
 def test_ctrl_c_in_training(start_command, entry, digests):
-    before = digests(entry.parent)
+    before = digests(entry)
     process = start_command(
         "train", RECIPE, "--smoke", "--epochs", 5000, "--out", "saved_models",
         cwd=entry.parents[1],
@@ -476,8 +476,9 @@ def test_ctrl_c_in_training(start_command, entry, digests):
     told = [line for line in err.decode().splitlines() if "attention-zoo" in line]
     assert told == ["attention-zoo: error: interrupted"]
     assert b"Traceback" not in err
-    assert digests(entry.parent) == before
-    assert [file.name for file in entry.parent.iterdir()] == [RECIPE]
+    assert digests(entry) == before
+    kept = f".training-{RECIPE}"
+    assert sorted(file.name for file in entry.parent.iterdir()) == [kept, RECIPE]
 
 
 def test_main_returns_instead_of_exiting():

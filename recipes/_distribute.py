@@ -1,0 +1,56 @@
+"""Training on all devices of one machine: tf.distribute's MirroredStrategy.
+
+The global batch stays the recipe's: each device gets an equal part of it.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from attention_zoo.recipes._errors import UserError
+
+
+@functools.cache
+def mirrored():
+    """Returns the strategy for all GPUs, or for all logical CPUs without a GPU."""
+    strategy = tf.distribute.MirroredStrategy()
+    count = strategy.num_replicas_in_sync
+    print(f"mirrored on {count} device{'s' * (count != 1)}", flush=True)
+    return strategy
+
+
+def check_batch(recipe, devices):
+    """Raises `UserError` for a batch that has no equal parts for the devices."""
+    size = recipe.batch_size
+    if size % devices:
+        raise UserError(
+            f"batch_size {size} does not divide among {devices} devices: give "
+            f"--set batch_size={-(-size // devices) * devices}"
+        )
+
+
+def divisible(make_pass, history, devices):
+    """Returns training batches that have equal parts for all devices.
+
+    Under a strategy Keras draws batches before the first epoch too, so the pass is that
+    of the epoch that runs, and not counted. Of the odd batch of a pass, the rows that
+    do not divide are left out.
+
+    Args:
+        make_pass: Function from the number of a pass to its dataset.
+        history: The run's `History`, which knows the epoch.
+        devices: Number of devices.
+    """
+
+    def one_pass():
+        for inputs, targets in make_pass(history.epoch):
+            rows = len(inputs) // devices * devices
+            if rows:
+                yield inputs[:rows], targets[:rows]
+
+    first = make_pass(0)
+    signature = tf.nest.map_structure(
+        lambda spec: tf.TensorSpec((None, *spec.shape[1:]), spec.dtype),
+        first.element_spec,
+    )
+    return tf.data.Dataset.from_generator(one_pass, output_signature=signature)
