@@ -8,6 +8,7 @@ from attention_zoo.layers._checks import suggest
 
 # Name -> "module:function" of the builder, imported when the model is asked for.
 MODELS = {
+    "attention_convnet": "attention_zoo.attention_convnet:attention_convnet",
     "attention_forecaster": "attention_zoo.attention_forecaster:attention_forecaster",
     "attention_lstm": "attention_zoo.attention_lstm:attention_lstm",
     "autocorrelation_forecaster": (
@@ -16,6 +17,11 @@ MODELS = {
     "cbam_resnet": "attention_zoo.cbam_resnet:cbam_resnet",
     "inverted_transformer": "attention_zoo.inverted_transformer:inverted_transformer",
     "patch_transformer": "attention_zoo.patch_transformer:patch_transformer",
+    "rnn_translator": "attention_zoo.rnn_translator:rnn_translator",
+    "transformer_translator": (
+        "attention_zoo.transformer_translator:transformer_translator"
+    ),
+    "vision_transformer": "attention_zoo.vision_transformer:vision_transformer",
 }
 
 
