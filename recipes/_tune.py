@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import shlex
+from typing import Any
 
 from attention_zoo.recipes import _commands, _files, _recipe
 from attention_zoo.recipes._errors import UserError
@@ -197,7 +198,7 @@ class Progress:
     def __init__(self, search):
         self._search = search
         self._told = 0
-        self.tuner = None
+        self.tuner: Any = None
 
     def begin(self, resumed):
         """Says what is about to be searched."""

@@ -21,7 +21,7 @@ def rounded(values):
     }
 
 
-class Guarded:
+class Guarded(keras_tuner.Oracle):
     """What every oracle has here beside its own way to pick values.
 
     Trial 0 takes the recipe's own values. The state is one file, replaced as a whole.
@@ -35,6 +35,7 @@ class Guarded:
         **options: Arguments of keras-tuner's oracle.
     """
 
+    trials: dict  # from id to trial
     failure: Exception | None = None  # what the search cannot go on with
 
     def __init__(self, defaults, file, trials, **options):

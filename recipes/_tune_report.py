@@ -59,8 +59,8 @@ def _record(search, trial, ended):
         record.epochs = int(metrics.get_last_value("epochs"))
         record.seconds = metrics.get_last_value("seconds")
     elif status == "failed":
-        record.error = (trial.message or "").strip().splitlines()[-1:] or ""
-        record.error = record.error[0] if record.error else "failed on its worker"
+        said = (trial.message or "").strip().splitlines()
+        record.error = said[-1] if said else "failed on its worker"
     file = search.state / f"trial_{number}.json"
     if status != "unfinished" and file.exists():  # exact, and with the error
         result = json.loads(file.read_text(encoding="utf-8"))
@@ -78,9 +78,10 @@ def best_of(found):
 
 def verdict(search, found):
     """Returns in words whether the search beat the recipe's defaults."""
-    best, default = best_of(found), found[0] if found else None
+    best = best_of(found)
     if best is None:
         return "No trial was completed."
+    default = found[0]
     pins = [f"{key}={search.recipe.settings()[key]}" for key in search.pinned]
     own = "the recipe's defaults" + (f" with {' '.join(pins)}" if pins else "")
     told = f"{best.metric} {best.score:.6g}"

@@ -6,6 +6,7 @@ import math
 import pathlib
 import threading
 import time
+from typing import Any
 
 from keras_tuner import HyperParameters
 from keras_tuner.engine.base_tuner import BaseTuner
@@ -161,8 +162,8 @@ class Data:
 
     def __init__(self, search):
         self._search = search
-        self._key = None
-        self.pipeline = None
+        self._key = ""
+        self.pipeline: Any = None
 
     def of(self, recipe):
         """Returns the pipeline for a trial's recipe."""

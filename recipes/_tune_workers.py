@@ -25,7 +25,7 @@ START_ATTEMPTS = 3  # of workers that die before their first trial
 
 def role():
     """Returns `(tuner id, address)` where the environment names a cluster, or None."""
-    given = {name: os.environ.get(name) for name in VARIABLES}
+    given = {name: os.environ.get(name, "") for name in VARIABLES}
     missing = [name for name, value in given.items() if not value]
     if len(missing) == len(VARIABLES):
         return None
@@ -164,6 +164,7 @@ class Crew:
             **dict(zip(VARIABLES, (name, "127.0.0.1", str(self._port)), strict=True)),
             PARENT: str(os.getpid()),
             "no_grpc_proxy": "127.0.0.1",
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # they share what there is
         }
         with open(self._log(name), "wb") as log:
             self._processes[name] = subprocess.Popen(
