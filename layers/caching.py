@@ -51,7 +51,15 @@ class StepByStep:
         output = self.attend_cache(inputs, cache, key_mask, index, use_causal_mask=True)
         return output, cache
 
-    def attend_cache(self, query, cache, key_mask=None, index=0, use_causal_mask=False):
+    def attend_cache(
+        self,
+        query,
+        cache,
+        key_mask=None,
+        index=0,
+        use_causal_mask=False,
+        return_attention_scores=False,
+    ):
         """Returns the output `(B, n, output_shape)` of a query to a cache.
 
         Args:
@@ -60,6 +68,8 @@ class StepByStep:
             key_mask: Boolean tensor `(B, Tv)`. Defaults to `None`.
             index: Integer or integer tensor of shape `()`. Defaults to `0`.
             use_causal_mask: Whether query `i` sees keys up to `i` only.
+            return_attention_scores: Whether the weights `(B, H, n, Tv)` are returned
+                too.
         """
         mask = AttentionMask(
             key_mask=key_mask,
@@ -69,7 +79,8 @@ class StepByStep:
             start=index,
         )
         query = self._heads(self._query_dense, query, index)
-        output, _ = self._attend(
-            query, cache["key"], cache["value"], mask, False, False
+        output, weights = self._attend(
+            query, cache["key"], cache["value"], mask, False, return_attention_scores
         )
-        return ops.cast(output, self.compute_dtype)
+        output = ops.cast(output, self.compute_dtype)
+        return (output, weights) if return_attention_scores else output

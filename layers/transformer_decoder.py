@@ -116,7 +116,7 @@ class TransformerDecoderBlock(TransformerBlock):
                 cache["value_mask"] = ops.cast(value_mask, "bool")
         return cache
 
-    def step(self, query, cache, index, query_mask=None):
+    def step(self, query, cache, index, query_mask=None, return_attention_scores=False):
         """Runs the next steps of a sequence.
 
         Args:
@@ -127,11 +127,14 @@ class TransformerDecoderBlock(TransformerBlock):
             index: Integer or integer tensor of shape `()`.
             query_mask: Boolean tensor `(B, max_length)` of all steps, False where the
                 prompt has padding. Defaults to `None`.
+            return_attention_scores: Whether the weights of the attention to the
+                encoder, `(B, H, n, Tv)`, are returned too.
 
         Returns:
-            Output `(B, n, D)`, and the cache.
+            Output `(B, n, D)`, the cache, and with `return_attention_scores` the
+            weights, None for a block without a `value`.
         """
-        own = cache["query"]
+        own, weights = cache["query"], None
 
         def attend(x):
             nonlocal own
@@ -139,11 +142,21 @@ class TransformerDecoderBlock(TransformerBlock):
             return output
 
         def attend_value(x):
-            held, mask = cache["value"], cache.get("value_mask")
-            return self._attend_value.attend_cache(x, held, mask)
+            nonlocal weights
+            result = self._attend_value.attend_cache(
+                x,
+                cache["value"],
+                cache.get("value_mask"),
+                return_attention_scores=return_attention_scores,
+            )
+            if return_attention_scores:
+                result, weights = result
+            return result
 
         x = ops.cast(query, self.compute_dtype)
-        return self._run(x, attend, attend_value, False), {**cache, "query": own}
+        output = self._run(x, attend, attend_value, False)
+        cache = {**cache, "query": own}
+        return (output, cache, weights) if return_attention_scores else (output, cache)
 
     def _check_value(self, value):
         """Raises `ValueError` unless `value` is there as it was at `build`."""

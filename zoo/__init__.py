@@ -1,6 +1,6 @@
 """A Keras 3 model zoo of attention architectures.
 
-Importing this package registers every layer under the Keras package name
+Importing this package registers every layer and model under the Keras package name
 `attention_zoo`, so that `keras.models.load_model` opens each saved model of the zoo
 with nothing passed in `custom_objects`.
 """
@@ -17,8 +17,14 @@ from attention_zoo._version import __version__
 from attention_zoo.explain import explain
 from attention_zoo.pretrained import list_pretrained, load
 from attention_zoo.registry import create, list_models
+from attention_zoo.rnn_translator import RNNTranslator
+from attention_zoo.transformer_translator import TransformerTranslator
+from attention_zoo.translate import Translator
 
 __all__ = [
+    "RNNTranslator",
+    "TransformerTranslator",
+    "Translator",
     "__version__",
     "create",
     "explain",

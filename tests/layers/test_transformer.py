@@ -221,6 +221,21 @@ def test_only_the_self_attention_has_positions():
     assert (cross.weights > 0).all()
 
 
+def test_a_step_returns_the_weights_of_the_attention_to_the_encoder():
+    block = layers.TransformerDecoderBlock(3, 13, 4)
+    x, y = draw(2, 7, 5), draw(2, 3, 17)
+    mask = np.arange(3) < np.array([[2], [3]])
+    with layers.record_attention() as records:
+        block(x, y, value_mask=mask)
+    cache = block.initial_cache(2, 7, y, mask)
+    _, cache, weights = block.step(x, cache, 0, return_attention_scores=True)
+    np.testing.assert_allclose(to_numpy(weights), records[1].weights, atol=1e-6)
+    block = layers.TransformerDecoderBlock(3, 13, 4)
+    block(x)
+    cache = block.initial_cache(2, 7)
+    assert block.step(x, cache, 0, return_attention_scores=True)[2] is None
+
+
 def test_encoder_takes_attention_masks_beside_padding():
     block = layers.TransformerEncoderBlock(3, 13, 4)
     ids = np.array([[1, 2, 3, 0, 0], [4, 3, 2, 1, 2]])

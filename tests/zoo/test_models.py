@@ -37,6 +37,9 @@ SIZES = {
     "segment_length": 3,
     "step_length": 2,
     "trend_length": 5,
+    "source_vocabulary_size": 23,
+    "target_vocabulary_size": 19,
+    "intermediate_dim": 13,
 }
 LENGTH = 11
 # Weights that look at earlier queries, of which these models' one query has none.
@@ -52,6 +55,8 @@ def attention_kinds(name):
     if "attention" not in inspect.signature(builder).parameters:
         return ["-"]
     module = importlib.import_module(builder.__module__)
+    if kind_of(name) == "translation":  # the tests of its decoder try them all
+        return [None, "bahdanau_attention"]
     if hasattr(module, "ATTENTIONS"):
         return [None, *module.ATTENTIONS]
     families = sorted(module.FAMILIES)
@@ -75,6 +80,8 @@ def variants(kind=None):
 def kind_of(name):
     """The kind of input that a model takes, by its arguments."""
     parameters = inspect.signature(get_builder(name)).parameters
+    if "source_vocabulary_size" in parameters:
+        return "translation"
     return "series" if "lookback" in parameters else "text"
 
 
@@ -82,6 +89,8 @@ def create_small(name, attention="-"):
     keras.utils.set_random_seed(13)
     parameters = inspect.signature(get_builder(name)).parameters
     config = {key: size for key, size in SIZES.items() if key in parameters}
+    if kind_of(name) == "translation" and "width" in config:
+        config["width"] = 8  # rotary positions turn pairs
     if attention != "-":
         config["attention"] = attention
     return attention_zoo.create(name, **config)
@@ -98,6 +107,8 @@ def make_inputs(model, rows=4):
     ids = rng.integers(1, 23, (rows, LENGTH)).astype("int32")
     for row, words in zip(ids, (LENGTH, 5, 1, 0), strict=True):
         row[words:] = 0
+    if len(model.inputs) == 2:  # the second are the targets of a translation
+        return [ids, np.minimum(ids[:, :7], 18)]
     return ids
 
 
@@ -106,6 +117,8 @@ def make_targets(model, rows=4):
     shape = model.outputs[0].shape
     if len(shape) == 2:
         return np.arange(rows) % shape[-1]
+    if None in shape[1:]:
+        shape = (rows, 7, shape[-1])
     return np.random.default_rng(19).normal(size=(rows, *shape[1:]))
 
 
@@ -124,7 +137,11 @@ every_series_variant = pytest.mark.parametrize(
 def test_forward(name, attention):
     model = create_small(name, attention)
     output = predict(model, make_inputs(model))
-    expected = {"text": (4, 3), "series": (4, 5, 3)}[kind_of(name)]
+    expected = {
+        "text": (4, 3),
+        "series": (4, 5, 3),
+        "translation": (4, 7, 19),
+    }[kind_of(name)]
     assert output.shape == expected
     assert output.dtype == np.float32
     assert np.isfinite(output).all()
@@ -231,7 +248,9 @@ def test_saved_models_answer_alike_in_a_fresh_process(root, tmp_path):
         inputs = make_inputs(model)
         path = tmp_path / f"{variant.id}.keras"
         model.save(path)
-        np.savez(path.with_suffix(".npz"), **{model.inputs[0].name: inputs})
+        fed = inputs if isinstance(inputs, list) else [inputs]
+        names = [given.name for given in model.inputs]
+        np.savez(path.with_suffix(".npz"), **dict(zip(names, fed, strict=True)))
         np.save(path.with_suffix(".npy"), predict(model, inputs))
     opened = subprocess.run(
         [sys.executable, root / "tests" / "open_models.py", tmp_path],
