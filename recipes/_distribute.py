@@ -5,6 +5,8 @@ The global batch stays the recipe's: each device gets an equal part of it.
 
 import functools
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from attention_zoo.recipes._errors import UserError
@@ -29,12 +31,27 @@ def check_batch(recipe, devices):
         )
 
 
+class AdamW(keras.optimizers.AdamW):
+    """AdamW that clips the gradient of the global batch, as on one device.
+
+    Keras clips the part of each device before it adds the parts.
+    """
+
+    def _clip_gradients(self, grads):
+        pairs = [(grad, None) for grad in grads]
+        pairs = super()._all_reduce_sum_gradients(pairs)
+        return super()._clip_gradients([grad for grad, _ in pairs])
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # they are
+
+
 def divisible(make_pass, history, devices):
     """Returns training batches that have equal parts for all devices.
 
     Under a strategy Keras draws batches before the first epoch too, so the pass is that
     of the epoch that runs, and not counted. Of the odd batch of a pass, the rows that
-    do not divide are left out.
+    do not divide are left out; fewer rows than devices are repeated.
 
     Args:
         make_pass: Function from the number of a pass to its dataset.
@@ -44,13 +61,14 @@ def divisible(make_pass, history, devices):
 
     def one_pass():
         for inputs, targets in make_pass(history.epoch):
-            rows = len(inputs) // devices * devices
-            if rows:
-                yield inputs[:rows], targets[:rows]
+            count = len(inputs)
+            rows = np.arange(max(count // devices, 1) * devices) % count
+            yield tf.gather(inputs, rows), tf.gather(targets, rows)
 
     first = make_pass(0)
     signature = tf.nest.map_structure(
         lambda spec: tf.TensorSpec((None, *spec.shape[1:]), spec.dtype),
         first.element_spec,
     )
-    return tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(first)))

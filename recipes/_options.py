@@ -85,6 +85,16 @@ class Options:
 
         return _distribute.mirrored()
 
+    def optimizer(self):
+        """Returns the class of AdamW that fits the devices."""
+        import keras
+
+        if self.distribute is None:
+            return keras.optimizers.AdamW
+        from attention_zoo.recipes import _distribute
+
+        return _distribute.AdamW
+
     @contextlib.contextmanager
     def scope(self):
         """Builds a model as it is trained: its precision and its devices."""

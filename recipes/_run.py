@@ -259,7 +259,7 @@ def compiled(recipe, pipeline, options):
     pipeline.initialise(model)
     steps = len(pipeline.batches("train", seed=0)) * recipe.epochs
     model.compile(
-        optimizer=make_optimizer(recipe, steps),
+        optimizer=make_optimizer(recipe, steps, options.optimizer()),
         loss=pipeline.loss(),
         metrics=pipeline.metrics(),
         jit_compile=pipeline.JIT_COMPILE if options.jit is None else options.jit,
@@ -290,12 +290,13 @@ def training_batches(pipeline, seed, done, options, history):
     )
 
 
-def make_optimizer(recipe, steps):
+def make_optimizer(recipe, steps, kind=keras.optimizers.AdamW):
     """Returns AdamW on a cosine with a linear warm-up.
 
     Args:
         recipe: The `Recipe`.
         steps: Number of steps of the whole training.
+        kind: AdamW's class, for one device or for several.
     """
     warmup = int(recipe.warmup * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -312,7 +313,7 @@ def make_optimizer(recipe, steps):
             "ema_momentum": recipe.ema,
             "ema_overwrite_frequency": None,  # the averages stay beside the weights
         }
-    optimizer = keras.optimizers.AdamW(
+    optimizer = kind(
         schedule,
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.clip_norm or None,

@@ -238,7 +238,9 @@ def two_devices(scratch):
     )
     prepare()
     recipe = _recipe.get_recipe(RECIPE)
-    recipe = recipe.replace(epochs=3, ema=0.9, dropout=0.0, batch_size=50)
+    recipe = recipe.replace(
+        epochs=2, ema=0.9, dropout=0.0, batch_size=120, clip_norm=0.05
+    )
     pipeline = _recipe.load_pipeline(recipe, smoke=True)
     mirrored = Options(distribute="mirrored", jit=False)
     histories = []
@@ -251,7 +253,7 @@ def two_devices(scratch):
             run = _run.fit(recipe, pipeline, 0, "model", options, checkpoints)
             histories.append(run.history)
         kept.finish = finish
-        os.remove(kept.folder / "model-seed0-epoch3.npz")
+        os.remove(kept.folder / "model-seed0-epoch2.npz")
         again = _checkpoint.Checkpoints(kept.folder, {}, resume=True)
         run = _run.fit(recipe, pipeline, 0, "model", mirrored, again)
         histories.append(run.history)
