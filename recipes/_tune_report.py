@@ -9,7 +9,7 @@ import shlex
 from attention_zoo.recipes import _commands, _files
 from attention_zoo.recipes._tune_search import free_parameters
 
-FEW = 20  # trials that say little of which parameter matters
+FEW = 30  # trials that say little of which parameter matters
 STATUS = {"COMPLETED": "completed", "FAILED": "failed"}
 
 
@@ -38,6 +38,12 @@ class Record:
     epochs: int | None = None
     seconds: float | None = None
     error: str = ""
+
+    def told(self):
+        """Returns the metric of the score and its value, an error without a minus."""
+        if self.metric.startswith("-"):
+            return f"{self.metric[1:]} {-self.score:.6g}"
+        return f"{self.metric} {self.score:.6g}"
 
 
 def records(search, oracle):
@@ -84,24 +90,23 @@ def verdict(search, found):
     default = found[0]
     pins = [f"{key}={search.recipe.settings()[key]}" for key in search.pinned]
     own = "the recipe's defaults" + (f" with {' '.join(pins)}" if pins else "")
-    told = f"{best.metric} {best.score:.6g}"
     if default.status != "completed":
         return (
             f"Nothing to compare with: {own} (trial 0) are {default.status}. "
-            f"Best: {told} (trial {best.number})."
+            f"Best: {best.told()} (trial {best.number})."
         )
-    reference = f"{default.metric} {default.score:.6g} (trial 0)"
+    reference = f"{default.told()} (trial 0)"
     if best.number:
         return (
-            f"The search beat {own}: {told} (trial {best.number}) against "
-            f"{reference}, {best.score - default.score:+.3g}."
+            f"The search beat {own}: {best.told()} (trial {best.number}) against "
+            f"{reference}, better by {best.score - default.score:.3g}."
         )
     rest = best_of(found[1:])
     if rest is None:
         return f"The search did not beat {own}: {reference} is all there is."
     return (
         f"The search did not beat {own}: {reference}; the best of the others is "
-        f"{rest.metric} {rest.score:.6g} (trial {rest.number})."
+        f"{rest.told()} (trial {rest.number})."
     )
 
 
@@ -114,8 +119,8 @@ def line(record, found, wanted):
     )
     if record.status == "completed":
         best = best_of(found)
-        told = f"{record.metric} {record.score:.6g} in {record.epochs} epochs"
-        told += f" (best {best.score:.6g}, trial {best.number})"
+        epochs = f"{record.epochs} epoch{'s' * (record.epochs != 1)}"
+        told = f"{record.told()} in {epochs} (best so far: trial {best.number})"
     else:
         told = f"{record.status}: {record.error}"
     ended = sum(other.status != "unfinished" for other in found)

@@ -88,7 +88,7 @@ def test_the_table_and_the_winner(command, folder, tuner):
     assert told == (
         f"The search beat the recipe's defaults: val_accuracy "
         f"{float(best['score']):.6g} (trial {best['trial']}) against val_accuracy "
-        f"{float(rows[0]['score']):.6g} (trial 0), {gain:+.3g}."
+        f"{float(rows[0]['score']):.6g} (trial 0), better by {gain:.3g}."
     )
     assert f"**{told}**" in (folder / "README.md").read_text()
     assert not list(folder.rglob(".*"))
@@ -437,6 +437,19 @@ def test_the_name_of_a_score():
     assert metric_name(-0.5, logs) == "-val_mse"
     assert metric_name(9.0, logs) == "score"
     assert climate.RECIPE.kind == "series"
+
+
+def test_an_error_is_told_without_its_minus():
+    from attention_zoo.recipes._tune_report import Record, verdict
+
+    found = [
+        Record(0, "completed", {}, {}, score=-0.5, metric="-val_mse"),
+        Record(1, "completed", {}, {}, score=-0.375, metric="-val_mse"),
+    ]
+    assert verdict(make_search("patch_transformer_etth1"), found) == (
+        "The search beat the recipe's defaults: val_mse 0.375 (trial 1) against "
+        "val_mse 0.5 (trial 0), better by 0.125."
+    )
 
 
 def test_importance_finds_the_column_that_decides():
