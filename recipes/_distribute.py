@@ -46,7 +46,7 @@ class AdamW(keras.optimizers.AdamW):
         return grads_and_vars  # they are
 
 
-def divisible(make_pass, history, devices):
+def training_batches(make_pass, history, devices):
     """Returns training batches that have equal parts for all devices.
 
     Under a strategy Keras draws batches before the first epoch too, so the pass is that
@@ -72,3 +72,17 @@ def divisible(make_pass, history, devices):
     )
     dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(first)))
+
+
+def validation_batches(batches, devices):
+    """Returns batches with equal parts, of which a few rows are there twice.
+
+    A device with no rows stops Keras; the test split is measured on one device.
+    """
+
+    def fill(inputs, targets):
+        count = tf.shape(inputs)[0]
+        rows = tf.range(-(-count // devices) * devices) % count
+        return tf.gather(inputs, rows), tf.gather(targets, rows)
+
+    return batches.map(fill)

@@ -235,9 +235,10 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
             callback.resume()
     callbacks = [history, *average, keeper, *options.loggers(name), backup]
     if done < recipe.epochs:
+        training, validation = batches(pipeline, seed, done, options, history)
         model.fit(
-            training_batches(pipeline, seed, done, options, history),
-            validation_data=pipeline.batches("validation"),
+            training,
+            validation_data=validation,
             initial_epoch=done,
             epochs=recipe.epochs,
             callbacks=callbacks,
@@ -268,8 +269,8 @@ def compiled(recipe, pipeline, options):
     return model
 
 
-def training_batches(pipeline, seed, done, options, history):
-    """Returns the batches of the epochs that are left, in parts for each device.
+def batches(pipeline, seed, done, options, history):
+    """Returns the batches of training and validation, in parts for each device.
 
     Args:
         pipeline: The pipeline with the data.
@@ -278,15 +279,18 @@ def training_batches(pipeline, seed, done, options, history):
         options: The `Options`.
         history: The run's `History`, which knows the epoch.
     """
-    strategy = options.strategy()
+    strategy, validation = options.strategy(), pipeline.batches("validation")
     if strategy is None:
-        return pipeline.batches("train", seed=seed, first_pass=done)
+        return pipeline.batches("train", seed=seed, first_pass=done), validation
     from attention_zoo.recipes import _distribute
 
-    return _distribute.divisible(
-        lambda number: pipeline.batches("train", seed=seed, first_pass=number),
-        history,
-        strategy.num_replicas_in_sync,
+    def make_pass(number):
+        return pipeline.batches("train", seed=seed, first_pass=number)
+
+    devices = strategy.num_replicas_in_sync
+    return (
+        _distribute.training_batches(make_pass, history, devices),
+        _distribute.validation_batches(validation, devices),
     )
 
 
