@@ -31,21 +31,21 @@ def results(cards):
     if not cards:
         return "No model has been trained yet."
     lines = [
-        "| recipe | data | test accuracy | no attention | linear baseline | seeds "
+        "| recipe | data | test accuracy | no attention | plain baseline | seeds "
         "| parameters | file |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for card in sorted(cards, key=lambda card: card["recipe"]):
         baselines = dict(card["baselines"])
         twin = baselines.pop("no_attention", None)
-        linear = max(baselines.values(), key=_accuracy, default=None)
+        plain = max(baselines.values(), key=_accuracy, default=None)
         name = card["recipe"]
         cells = [
             f"[{name}](saved_models/{name}/README.md)",
             f"`{card['dataset']}`",
             _score(card),
             _score(twin),
-            _score(linear),
+            _score(plain),
             str(len(card.get("seeds", [])) or 1),
             f"{card['parameters']:,}",
             f"{card['model_file_mb']} MB",

@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 
-from attention_zoo.recipes import _card_series
+from attention_zoo.recipes import _card_images, _card_series
 from attention_zoo.recipes._measure import peak_memory_mb
 
 __all__ = ["measurements", "over_seeds", "peak_memory_mb", "render", "write"]
@@ -128,6 +128,8 @@ def render(card, recipe):
         series = _card_series
         introduction, results = series.introduction, series.results
         use, figures = series.use, series.figures
+    elif recipe.kind == "images":
+        use, figures = _card_images.use, _card_images.figures
     return "\n".join(
         [
             f"# {card['recipe']}",
@@ -182,8 +184,9 @@ def _results(card):
             cells.append(", ".join(seeds))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *_winners(card), _selection(card, several), ""]
-    attention = [*_marked(card["attention"]), *_correlation(card["attention"])]
-    return [*lines, *attention]
+    if "image_shape" in card:
+        return [*lines, *_card_images.correlation(card)]
+    return [*lines, *_marked(card["attention"]), *_correlation(card["attention"])]
 
 
 def _winners(card):
@@ -216,10 +219,10 @@ def _selection(card, several):
             "measured at the end."
         )
     if "no_attention" in card["baselines"]:
-        published += (
-            " `no_attention` is the same model with the mean over the words in place "
-            "of attention."
-        )
+        twin = "with the mean over the words in place of attention"
+        if "image_shape" in card:
+            twin = "without attention"
+        published += f" `no_attention` is the same model {twin}."
     return published
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -121,7 +122,7 @@ class Pipeline(Classification):
 
     def servable(self, core):
         """Returns the model under the recipe's name: it takes raw pixels already."""
-        return type(core)(core.inputs, core.outputs[0], name=self.recipe.name)
+        return keras.Model(core.input, core.output, name=self.recipe.name)
 
     def evaluate(self, model, split):
         """Returns the accuracy of a model on a split, `"validation"` or `"test"`."""
@@ -230,7 +231,7 @@ def _image_shape(builder):
         raise UserError(
             f"dataset '{builder.name}' does not fit this recipe: its images must be "
             f"uint8 and of one size, and the feature image has shape {feature.shape} "
-            f"and type {feature.np_dtype.__name__}"
+            f"and type {np.dtype(feature.np_dtype).name}"
         )
     return list(feature.shape)
 

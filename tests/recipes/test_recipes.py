@@ -14,6 +14,7 @@ NAMES = _recipe.list_recipes()
 TYPES = {"batch_size": int, "learning_rate": float, "train_split": str}
 METRICS = {
     "text": {"accuracy"},
+    "images": {"accuracy"},
     "series": {f"{metric}_{h}" for metric in ("mse", "mae") for h in range(1, 1000)},
 }
 

@@ -40,8 +40,13 @@ SIZES = {
     "source_vocabulary_size": 23,
     "target_vocabulary_size": 19,
     "intermediate_dim": 13,
+    "input_shape": (6, 10, 3),
+    "patch_size": 2,
+    "depth": 8,
+    "num_stages": 2,
 }
 LENGTH = 11
+IMAGE_WIDTH = 16  # CBAM's gates take no fewer channels
 # Weights that look at earlier queries, of which these models' one query has none.
 UNUSED = {"coverage_kernel"}
 
@@ -57,6 +62,8 @@ def attention_kinds(name):
     module = importlib.import_module(builder.__module__)
     if kind_of(name) == "translation":  # the tests of its decoder try them all
         return [None, "bahdanau_attention"]
+    if kind_of(name) == "images" and hasattr(module, "FAMILIES"):  # theirs try them all
+        return [None, "cbam" if "hybrid" in module.FAMILIES else "selective_kernel"]
     if hasattr(module, "ATTENTIONS"):
         return [None, *module.ATTENTIONS]
     families = sorted(module.FAMILIES)
@@ -82,6 +89,8 @@ def kind_of(name):
     parameters = inspect.signature(get_builder(name)).parameters
     if "source_vocabulary_size" in parameters:
         return "translation"
+    if "input_shape" in parameters:
+        return "images"
     return "series" if "lookback" in parameters else "text"
 
 
@@ -89,6 +98,8 @@ def create_small(name, attention="-"):
     keras.utils.set_random_seed(13)
     parameters = inspect.signature(get_builder(name)).parameters
     config = {key: size for key, size in SIZES.items() if key in parameters}
+    if kind_of(name) == "images":
+        config["width"] = IMAGE_WIDTH
     if kind_of(name) == "translation" and "width" in config:
         config["width"] = 8  # rotary positions turn pairs
     if attention != "-":
@@ -103,6 +114,10 @@ def make_inputs(model, rows=4):
         inputs = rng.normal(10, 3, (rows, *model.inputs[0].shape[1:]))
         inputs[1] = 7
         return inputs.astype("float32")
+    if len(model.inputs[0].shape) == 4:  # images, one of them black
+        inputs = rng.integers(0, 256, (rows, *model.inputs[0].shape[1:]))
+        inputs[1] = 0
+        return inputs.astype("uint8")
     # Token ids: full, padded, one word, and nothing but padding.
     ids = rng.integers(1, 23, (rows, LENGTH)).astype("int32")
     for row, words in zip(ids, (LENGTH, 5, 1, 0), strict=True):
@@ -139,6 +154,7 @@ def test_forward(name, attention):
     output = predict(model, make_inputs(model))
     expected = {
         "text": (4, 3),
+        "images": (4, 3),
         "series": (4, 5, 3),
         "translation": (4, 7, 19),
     }[kind_of(name)]
