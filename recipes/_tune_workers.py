@@ -196,9 +196,9 @@ class Crew:
                 continue  # it was told that there are no more trials
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             trial = oracle.release(name, f"its worker {name} died ({how})")
-            if trial is None:
-                self._false_starts += 1
-            if code == 2 or self._false_starts >= START_ATTEMPTS:
+            self._false_starts = 0 if trial is not None else self._false_starts + 1
+            hopeless = code == 2 and trial is None  # no data, say
+            if hopeless or self._false_starts >= START_ATTEMPTS:
                 raise UserError(f"{name} ended with {how}: {self._last_words(name)}")
             lost = f" in trial {trial}" if trial is not None else ""
             print(f"{name} died{lost} ({how}), another one takes its place", flush=True)
