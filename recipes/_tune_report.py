@@ -41,6 +41,7 @@ class Record:
 
     def told(self):
         """Returns the metric of the score and its value, an error without a minus."""
+        assert self.score is not None
         if self.metric.startswith("-"):
             return f"{self.metric[1:]} {-self.score:.6g}"
         return f"{self.metric} {self.score:.6g}"
