@@ -1,16 +1,16 @@
 """attention_forecaster on ett/h1: hourly load and oil temperature, look-back 96.
 
-An LSTM encoder and decoder with the attention of Bahdanau et al. 2014
-(https://arxiv.org/abs/1409.0473), over segments of each variate. One model for all four
-horizons.
+An LSTM reads each variate day by day, a second one writes day by day, and the attention
+of Bahdanau et al. 2014 (https://arxiv.org/abs/1409.0473) says which of the past days
+each new day resembles. One model for all four horizons. With 12 units what the state
+cannot hold is looked up; with 32, on validation, model and twin came out alike.
 
     attention-zoo train attention_forecaster_etth1 --seeds 3
 
-Time: 112 s a seed on one core of an Intel Xeon, 67 s for the twin.
-Expected: test MSE of at most 0.42 at 96, and below seasonal naive at every horizon.
-Measured: 0.398, 0.449, 0.492, 0.511, over three seeds. In the same run: the linear fit
-0.384, 0.435, 0.478, 0.480, and without attention 0.397, 0.447, 0.489, 0.510: attention
-gains nothing here, and the linear fit wins.
+Time: 22 s a seed on one core of an Intel Xeon, 16 s for the twin.
+Expected: test MSE of at most 0.385 at 96, and below seasonal naive at every horizon.
+Measured: 0.373, 0.420, 0.460, 0.463, over three seeds. In the same run: the linear fit
+0.384, 0.435, 0.478, 0.480, and without attention 0.398, 0.444, 0.481, 0.477.
 """
 
 from attention_zoo.recipes._recipe import Recipe
@@ -21,12 +21,12 @@ RECIPE = Recipe(
     dataset="ett/h1",
     kind="series",
     expected={
-        "mse_96": 0.42,
+        "mse_96": 0.385,
     },
     config={
-        "segment_length": 8,
+        "segment_length": 24,  # a day
         "step_length": 24,
-        "units": 64,
+        "units": 12,
         "attention": "bahdanau_attention",
         "dropout": 0.1,
         "quantiles": None,
@@ -34,7 +34,7 @@ RECIPE = Recipe(
     pipeline={
         "lookback": 96,
         "horizons": (96, 192, 336, 720),
-        "share": 0.5,
+        "share": 1.0,
         "loss": "mse",
         "season": 24,
         "interpolate": False,
@@ -44,8 +44,8 @@ RECIPE = Recipe(
     validation_split="validation",
     test_split="test",
     batch_size=128,
-    epochs=7,
-    learning_rate=8e-3,
+    epochs=5,
+    learning_rate=6e-3,
     warmup=0.1,
     ema=0.98,
 )

@@ -5,7 +5,7 @@ linear heads.
 
     attention-zoo train autocorrelation_forecaster_etth1 --seeds 3
 
-Expected: below seasonal naive at every horizon.
+Expected: test MSE of at most 0.42 at 96, and below seasonal naive at every horizon.
 Measured: not yet.
 """
 
@@ -32,7 +32,7 @@ RECIPE = Recipe(
         "lookback": 96,
         "horizons": (96, 192, 336, 720),
         "share": 0.5,
-        "loss": "mae",
+        "loss": "mse",
         "season": 24,
         "interpolate": False,
         "linear_start": False,
@@ -41,10 +41,10 @@ RECIPE = Recipe(
     validation_split="validation",
     test_split="test",
     batch_size=128,
-    epochs=6,
-    learning_rate=0.002,
+    epochs=8,
+    learning_rate=3e-3,
     warmup=0.1,
-    ema=0.99,
+    ema=0.98,
 )
 
 

@@ -5,7 +5,7 @@ attention of Woo et al. 2018 (https://arxiv.org/abs/1807.06521) in each of its b
 
     attention-zoo train cbam_resnet_digits --seeds 3
 
-Expected: test accuracy of at least 0.97.
+Expected: test accuracy of at least 0.95.
 Measured: not yet.
 """
 
@@ -16,7 +16,7 @@ RECIPE = Recipe(
     model="cbam_resnet",
     dataset="zoo_digits",
     kind="images",
-    expected={"accuracy": 0.97},
+    expected={"accuracy": 0.95},
     config={"depth": 14, "width": 16, "attention": "cbam", "dropout": 0.0},
     pipeline={"flip": False, "shift": 1, "erase": 0.0},
     batch_size=64,

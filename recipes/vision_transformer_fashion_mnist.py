@@ -28,7 +28,7 @@ RECIPE = Recipe(
     },
     pipeline={"flip": True, "shift": 2, "erase": 0.2},
     batch_size=128,
-    epochs=15,
+    epochs=12,
     learning_rate=2e-3,
     warmup=0.1,
     weight_decay=0.1,

@@ -28,14 +28,15 @@ def attention_forecaster(
        `(B * C, S, units)`.
     3. Decode: an LSTM that starts from the encoder's last state and reads it with a
        learned position at each of `M` steps, `d_1 ... d_M`, `(B * C, M, units)`.
-    4. Attend: a context for each `d_m` over all `s`, `(B * C, M, units)`.
-    5. Forecast: `step_length` steps out of each `[d_m; context_m]`, cut to the horizon,
+    4. Attend: each `d_m` weighs the segments by their `s`, and copies what a linear
+       layer makes of each segment, `(B * C, M, step_length)`.
+    5. Forecast: the copy plus `step_length` steps out of `d_m`, cut to the horizon,
        `(B, H, C)`, and step 1 undone.
 
     where `B` is the batch size, `L = S * segment_length` the look-back, `H` the horizon
     and `C` the number of variates. Temporal pattern attention weighs the encoder's
-    features instead: what it gives is where the decoder starts from, and there is no
-    context.
+    features instead: what it gives is where the decoder starts from, and nothing is
+    copied.
 
     Args:
         lookback: Integer, how many steps the model sees.
@@ -98,22 +99,22 @@ def attention_forecaster(
     attention_layer = _make_attention(attention, units, segments)
     dropout_layer = keras.layers.Dropout(dropout, name="dropout")
     head_layer = keras.layers.Dense(step_length * levels, dtype="float32", name="head")
+    copy_layer = _make_copy(segment_length, step_length, levels)
 
     # === Functional model ===
     series = keras.Input((lookback, num_variates), name="series")
     x, restore = _series.normalize(series)
     x = _series.by_variate(x)  # (B * C, L)
-    x = ops.reshape(x, (-1, segments, segment_length))
-    states, hidden, cell = encoder_layer(x)  # (B * C, S, units)
+    segmented = ops.reshape(x, (-1, segments, segment_length))
+    states, hidden, cell = encoder_layer(segmented)  # (B * C, S, units)
     if attention == "temporal_pattern_attention":
         hidden = attention_layer(states)
     queries = queries_layer(repeat_layer(hidden))  # (B * C, M, units)
     x = decoder_layer(queries, initial_state=[hidden, cell])
+    outputs = head_layer(dropout_layer(x))  # (B * C, M, step_length * Q)
     if attention in ("bahdanau_attention", "luong_attention"):
-        context = attention_layer(x, states)
-        x = keras.layers.Concatenate(name="summary")([x, context])
-    x = head_layer(dropout_layer(x))  # (B * C, M, step_length * Q)
-    x = ops.reshape(x, (-1, steps * step_length, levels))[:, :horizon]
+        outputs = outputs + attention_layer(x, copy_layer(segmented), states)
+    x = ops.reshape(outputs, (-1, steps * step_length, levels))[:, :horizon]
     forecast = _series.forecast_of(x, num_variates, horizon, quantiles)
     return keras.Model(series, _series.finish(forecast, restore), name=name)
 
@@ -130,3 +131,17 @@ def _make_attention(attention, units, segments):
     layer = layers.create_attention(attention, **config)
     layer.name = "attention"  # the same path for its weights whatever the kind
     return layer
+
+
+def _make_copy(segment_length, step_length, levels):
+    """Returns the layer from a segment to what it alone says of a step.
+
+    Where a segment is as long as a step, it says at first that the step is like it.
+    """
+    same = segment_length == step_length and levels == 1
+    return keras.layers.Dense(
+        step_length * levels,
+        kernel_initializer="identity" if same else "glorot_uniform",
+        dtype="float32",
+        name="copy",
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attention_zoo.recipes import _baselines_images, _cli, _recipe
+from attention_zoo.recipes import _baselines_images, _cli, _recipe, _run
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes.pipelines import images as pipeline_module
 
@@ -149,6 +149,50 @@ def test_evaluate_is_the_share_of_right_answers(digits):
     zero = keras.ops.cast(given[:, 0, 0, :], "float32") * 0 + np.eye(10)[0]
     found = digits.evaluate(keras.Model(given, zero), "test")
     assert found == {"accuracy": float((labels == 0).mean())}
+
+
+def test_any_data_set_of_images_will_do(recipe, tmp_path):
+    import tensorflow_datasets as tfds
+
+    class TinyColours(tfds.core.GeneratorBasedBuilder):
+        """Twenty-six coloured images in three classes."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "id": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(12, 10, 3)),
+                "label": tfds.features.ClassLabel(names=["red", "green", "blue"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._examples(19), "test": self._examples(7)}
+
+        def _examples(self, count):
+            for i in range(count):
+                image = np.zeros((12, 10, 3), "uint8")
+                image[..., i % 3] = 200
+                yield i, {"id": str(i), "image": image, "label": i % 3}
+
+        _generate_examples = _examples
+
+    TinyColours(data_dir=tmp_path).download_and_prepare()
+    changed = recipe.with_settings(["dataset=tiny_colours", "batch_size=5"])
+    pipeline = _recipe.load_pipeline(changed, str(tmp_path))
+    assert pipeline.dataset == "tiny_colours/1.0.0"
+    assert pipeline.classes == ["red", "green", "blue"]
+    model = _run.build(changed.replace(depth=8), pipeline)
+    assert model.input_shape == (None, 12, 10, 3)
+    assert model.output_shape == (None, 3)
+    images, labels = next(iter(pipeline.batches("train", seed=0)))
+    assert images.shape == (5, 12, 10, 3)
+    bright = images.numpy().sum(axis=(1, 2)).argmax(-1)
+    np.testing.assert_array_equal(bright, labels.numpy().argmax(-1))
+    assert len(pipeline.raw("test")[1]) == 7
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,9 @@ def test_saved_models_search(tmp_path):
     for name in CORES:
         model = make_model(make_core(name), search={"name": "beam", "num_best": 2})
         model.save(tmp_path / f"{name}.keras")
-        model.export(tmp_path / name, format="tf_saved_model", verbose=False)
         np.savez(tmp_path / f"{name}.npz", SOURCE, *to_numpy(model(SOURCE)))
+        if name == "rnn_translator":  # exporting takes seconds
+            model.export(tmp_path / name, format="tf_saved_model", verbose=False)
     program = """
 import sys, pathlib, numpy as np, tensorflow as tf
 folder = pathlib.Path(sys.argv[1])
@@ -125,17 +126,14 @@ def check(results, name):
     for got, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-5)
 source = np.load(folder / "rnn_translator.npz")["arr_0"]
-names = [file.stem for file in folder.glob("*.keras")]
-assert len(names) == 2
-for name in names:
-    served = tf.saved_model.load(str(folder / name))
-    check(served.serve(tf.constant(source)), name)
+served = tf.saved_model.load(str(folder / "rnn_translator"))
+check(served.serve(tf.constant(source)), "rnn_translator")
 assert "attention_zoo" not in sys.modules
 import attention_zoo, keras
-for name in names:
+for name in ("rnn_translator", "transformer_translator"):
     model = keras.models.load_model(folder / f"{name}.keras")
     assert model.get_layer("translator").search["num_best"] == 2
-    check(model(source), name)
+    check(model(source) if name[0] == "r" else model.predict(source, verbose=0), name)
 """
     run_fresh(program, tmp_path)
 

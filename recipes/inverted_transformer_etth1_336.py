@@ -1,0 +1,56 @@
+"""inverted_transformer on ett/h1: hourly load and oil temperature, look-back 336.
+
+The settings of inverted_transformer_etth1 with two weeks of the past instead of four
+days: iTransformer of Liu et al. 2023 (https://arxiv.org/abs/2310.06625) with a linear
+skip that is the least squares fit, and one model for all four horizons.
+
+    attention-zoo train inverted_transformer_etth1_336 --seeds 3
+
+Expected: test MSE of at most 0.385, 0.42, 0.445, 0.46 at 96, 192, 336, 720.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="inverted_transformer_etth1_336",
+    model="inverted_transformer",
+    dataset="ett/h1",
+    kind="series",
+    expected={"mse_96": 0.385, "mse_192": 0.42, "mse_336": 0.445, "mse_720": 0.46},
+    config={
+        "num_layers": 1,
+        "num_heads": 4,
+        "width": 64,
+        "attention": "multi_head_attention",
+        "use_skip": True,
+        "dropout": 0.3,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 336,
+        "horizons": (96, 192, 336, 720),
+        "share": 1.0,
+        "loss": "mse",
+        "season": 24,
+        "interpolate": False,
+        "linear_start": True,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=6,
+    learning_rate=1e-3,
+    warmup=0.1,
+    ema=0.99,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "width": hp.Choice("width", [32, 64, 128]),
+        "learning_rate": hp.Float("learning_rate", 2e-4, 4e-3, sampling="log"),
+        "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
+    }

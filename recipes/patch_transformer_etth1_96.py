@@ -1,0 +1,58 @@
+"""patch_transformer on ett/h1: hourly load and oil temperature, look-back 96.
+
+The settings of patch_transformer_etth1 at the look-back that most papers compare at:
+PatchTST of Nie et al. 2022 (https://arxiv.org/abs/2211.14730) with a linear skip that
+is the least squares fit, and one model for all four horizons.
+
+    attention-zoo train patch_transformer_etth1_96 --seeds 3
+
+Expected: test MSE of at most 0.40, 0.45, 0.495, 0.51 at 96, 192, 336, 720.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="patch_transformer_etth1_96",
+    model="patch_transformer",
+    dataset="ett/h1",
+    kind="series",
+    expected={"mse_96": 0.40, "mse_192": 0.45, "mse_336": 0.495, "mse_720": 0.51},
+    config={
+        "patch_length": 16,
+        "stride": 8,
+        "num_layers": 2,
+        "num_heads": 4,
+        "width": 16,
+        "attention": "multi_head_attention",
+        "use_skip": True,
+        "dropout": 0.3,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 96,
+        "horizons": (96, 192, 336, 720),
+        "share": 0.5,
+        "loss": "mse",
+        "season": 24,
+        "interpolate": False,
+        "linear_start": True,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=3,
+    learning_rate=3e-4,
+    warmup=0.1,
+    ema=0.98,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "width": hp.Choice("width", [8, 16, 32]),
+        "learning_rate": hp.Float("learning_rate", 1e-4, 2e-3, sampling="log"),
+        "dropout": hp.Float("dropout", 0.1, 0.5, step=0.1),
+    }
