@@ -5,8 +5,11 @@ attention of Woo et al. 2018 (https://arxiv.org/abs/1807.06521) in each of its b
 
     attention-zoo train cbam_resnet_digits --seeds 3
 
+Time: 25 s a seed on one core of an Intel Xeon, and less for the twin.
 Expected: test accuracy of at least 0.95.
-Measured: not yet.
+Measured: 0.9685 over three seeds, with a standard deviation of 0.0098. In the same run:
+without attention 0.9676, nearest neighbours 0.9500, logistic regression 0.8944. On so
+few images attention changes nothing beyond the spread.
 """
 
 from attention_zoo.recipes._recipe import Recipe

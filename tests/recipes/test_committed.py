@@ -101,9 +101,9 @@ def test_the_recipe_keeps_its_promise(classifier):
     if recipe.synthetic:
         assert card["accuracy_mean"] >= best + 0.15
         assert card["attention"]["marked_mass"] > 2 * card["attention"]["uniform_mass"]
-    else:
-        assert len(card["seeds"]) >= 3
-    assert card["seeds"][0]["seconds"] < 15 * 60
+    seconds = card["seeds"][0]["seconds"]
+    assert len(card["seeds"]) >= 3 or seconds > 10 * 60
+    assert seconds < 90 * 60
 
 
 def test_the_settings_are_the_recipes(claimed):
@@ -167,6 +167,26 @@ def test_zoo_climate_again(tmp_path):
     pipeline = _recipe.load_pipeline(claimed.recipe, str(tmp_path))
     measured = pipeline.evaluate(attention_zoo.load(claimed.folder), "test")
     assert measured == pytest.approx(claimed.card["metrics"], rel=2e-3)
+
+
+@pytest.mark.data("fashion_mnist")
+@pytest.mark.parametrize(
+    "name", [n for n in attention_zoo.list_pretrained() if n.endswith("_fashion_mnist")]
+)
+def test_fashion_mnist_again(name):
+    claimed = Claimed(name)
+    pipeline = _recipe.load_pipeline(claimed.recipe)
+    assert pipeline.dataset == claimed.card["dataset"]
+    model = attention_zoo.load(claimed.folder)
+    measured = pipeline.evaluate(model, "test", sample=SAMPLE)
+    assert_holds(claimed.card["metrics"]["accuracy"], measured["accuracy"], SAMPLE)
+
+
+def test_zoo_digits_again(tmp_path):
+    claimed = Claimed("cbam_resnet_digits")
+    pipeline = _recipe.load_pipeline(claimed.recipe, str(tmp_path))
+    measured = pipeline.evaluate(attention_zoo.load(claimed.folder), "test")
+    assert measured == pytest.approx(claimed.card["metrics"], abs=1 / 360)
 
 
 def test_zoo_reviews_again():
