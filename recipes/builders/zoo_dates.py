@@ -3,6 +3,7 @@
 import datetime
 import random
 
+import babel
 import tensorflow_datasets as tfds
 from babel import dates
 
@@ -24,7 +25,8 @@ FIRST, LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
 
 def forms_of(locale):
     """Returns the patterns of a locale that have the whole year, each once."""
-    patterns = [dates.get_date_format(style, locale).pattern for style in STYLES]
+    formats = babel.Locale.parse(locale).date_formats
+    patterns = [formats[style].pattern for style in STYLES]
     return [p for p in dict.fromkeys(patterns) if "yy" not in p]
 
 
