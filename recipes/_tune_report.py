@@ -41,10 +41,10 @@ class Record:
 
     def told(self):
         """Returns the metric of the score and its value, an error without a minus."""
-        assert self.score is not None
+        score = self.score or 0.0
         if self.metric.startswith("-"):
-            return f"{self.metric[1:]} {-self.score:.6g}"
-        return f"{self.metric} {self.score:.6g}"
+            return f"{self.metric[1:]} {-score:.6g}"
+        return f"{self.metric} {score:.6g}"
 
 
 def records(search, oracle):
