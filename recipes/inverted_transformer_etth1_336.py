@@ -6,8 +6,11 @@ skip that is the least squares fit, and one model for all four horizons.
 
     attention-zoo train inverted_transformer_etth1_336 --seeds 3
 
+Time: 19 s a seed on one core of an Intel Xeon, 16 s for the twin.
 Expected: test MSE of at most 0.385, 0.42, 0.445, 0.46 at 96, 192, 336, 720.
-Measured: not yet.
+Measured: 0.371, 0.405, 0.427, 0.438, over three seeds. In the same run: the linear
+fit 0.371, 0.405, 0.427, 0.437, and without attention 0.371, 0.405, 0.428, 0.440:
+attention adds nothing to the fit.
 """
 
 from attention_zoo.recipes._recipe import Recipe

@@ -6,8 +6,11 @@ is the least squares fit, and one model for all four horizons.
 
     attention-zoo train patch_transformer_etth1_96 --seeds 3
 
+Time: 16 s a seed on one core of an Intel Xeon, 10 s for the twin.
 Expected: test MSE of at most 0.40, 0.45, 0.495, 0.51 at 96, 192, 336, 720.
-Measured: not yet.
+Measured: 0.384, 0.435, 0.479, 0.480, over three seeds. In the same run: the linear
+fit 0.384, 0.435, 0.478, 0.480, and without attention 0.384, 0.435, 0.479, 0.479:
+attention adds nothing to the fit.
 """
 
 from attention_zoo.recipes._recipe import Recipe

@@ -1,0 +1,56 @@
+"""attention_forecaster on ett/h1: hourly load and oil temperature, look-back 336.
+
+The settings of attention_forecaster_etth1 with fourteen past days to choose from instead
+of four: an LSTM encoder and decoder, and the attention of Bahdanau et al. 2014
+(https://arxiv.org/abs/1409.0473) that copies days. One model for all four horizons.
+
+    attention-zoo train attention_forecaster_etth1_336 --seeds 3
+
+Expected: test MSE of at most 0.385 at 96, and below seasonal naive at every horizon.
+Measured: not yet.
+"""
+
+from attention_zoo.recipes._recipe import Recipe
+
+RECIPE = Recipe(
+    name="attention_forecaster_etth1_336",
+    model="attention_forecaster",
+    dataset="ett/h1",
+    kind="series",
+    expected={
+        "mse_96": 0.385,
+    },
+    config={
+        "segment_length": 24,  # a day
+        "step_length": 24,
+        "units": 12,
+        "attention": "bahdanau_attention",
+        "dropout": 0.1,
+        "quantiles": None,
+    },
+    pipeline={
+        "lookback": 336,
+        "horizons": (96, 192, 336, 720),
+        "share": 1.0,
+        "loss": "mse",
+        "season": 24,
+        "interpolate": False,
+        "linear_start": False,
+    },
+    train_split="train",
+    validation_split="validation",
+    test_split="test",
+    batch_size=128,
+    epochs=5,
+    learning_rate=6e-3,
+    warmup=0.1,
+    ema=0.98,
+)
+
+
+def space(hp):
+    """Returns the values that a tuner may try."""
+    return {
+        "units": hp.Choice("units", [16, 32, 64]),
+        "learning_rate": hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),
+    }
