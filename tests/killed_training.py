@@ -34,6 +34,7 @@ from attention_zoo.recipes.pipelines import text
 RECIPE = "attention_lstm_reviews"
 HIDDEN = f".training-{RECIPE}"
 TRAIN = ("train", RECIPE, "--smoke", "--epochs", "3", "--set", "ema=0.9")
+FLAGS = ("--deterministic", "--mixed-precision", "--no-jit")
 
 
 # === The small training ===
@@ -196,8 +197,7 @@ def train(out, moment=None, resume=True):
     prepare()
     if moment is not None:
         moment()
-    flags = ("--deterministic", "--out", str(out), *["--resume"] * resume)
-    return _cli.main([*TRAIN, *flags])
+    return _cli.main([*TRAIN, *FLAGS, "--out", str(out), *["--resume"] * resume])
 
 
 def main(scratch):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from fresh import run_fresh
 
-from attention_zoo.recipes import _checkpoint
+from attention_zoo.recipes import _checkpoint, _run
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes._options import Options
 
 RECIPE = "attention_lstm_reviews"
 PRINT = {"settings": {"units": 3, "splits": (1, 2)}, "recipe": "words"}
@@ -86,6 +87,7 @@ def test_the_result_is_that_of_the_training_without_kills(killed):
         histories.append([row.rsplit(",", 1)[0] for row in rows])  # without seconds
         model = keras.models.load_model(folder / "model.keras")
         weights.append(model.get_weights())
+        assert {layer.dtype_policy.name for layer in model.layers[1:]} == {"float32"}
     whole, resumed = cards
     assert histories[0] == histories[1]
     assert len(histories[0]) == 7
@@ -96,11 +98,17 @@ def test_the_result_is_that_of_the_training_without_kills(killed):
     for name, row in whole["baselines"].items():
         for key in ("accuracy", "accuracy_mean"):
             assert row.get(key) == resumed["baselines"][name].get(key)
-    assert whole["execution"] == {"deterministic": True}
+    how = {
+        "deterministic": True,
+        "precision": Options(mixed_precision=True).precision(),
+        "jit": False,
+    }
+    assert whole["execution"] == how
     # The first kill came before a checkpoint: its process counts nowhere.
     starts = len(seen) - 1
-    assert resumed["execution"] == {"deterministic": True, "starts": starts}
-    assert resumed["command"].endswith("--deterministic --smoke")
+    assert resumed["execution"] == how | {"starts": starts}
+    flags = "--deterministic --mixed-precision --smoke --no-jit"
+    assert resumed["command"].endswith(flags)
 
 
 # === The folder ===
@@ -211,3 +219,44 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
     assert "no checkpoint written into" in capsys.readouterr().err
     assert kept.load("run")[0] == {"epoch": 1}
     assert sorted(f.name for f in tmp_path.iterdir()) == ["run.npz", "training.json"]
+
+
+# === The flags ===
+
+
+def test_the_flags_reach_the_training_and_the_command(command, monkeypatch):
+    calls = []
+    monkeypatch.setattr(_run, "train", lambda *given: calls.append(given) or "x")
+    command("train", RECIPE)
+    command(
+        "train", RECIPE, "--resume", "--jit", "--distribute", "mirrored",
+        "--profile", "/logs/trace", "--tensorboard", "logs/all",
+    )  # fmt: skip
+    assert calls[0][6] == Options()
+    assert calls[0][6].facts() == {}
+    assert calls[1][6] == Options(
+        resume=True, jit=True, distribute="mirrored",
+        profile="/logs/trace", tensorboard="logs/all",
+    )  # fmt: skip
+    assert calls[1][5] == (
+        f"attention-zoo train {RECIPE} --jit --distribute mirrored --profile trace "
+        "--tensorboard logs/all"
+    )
+
+
+def test_logs_need_a_folder(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    arguments = ("train", RECIPE, "--smoke", "--out", tmp_path / "out")
+    for flag in ("--profile", "--tensorboard"):
+        message = refused(*arguments, flag, tmp_path / "file")
+        assert "file is not a folder to write logs into" in message
+    assert "invalid choice: 'twice'" in refused(*arguments, "--distribute", "twice")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_half_precision_is_for_training_alone():
+    with Options(mixed_precision=True).scope():
+        layer = keras.layers.Dense(3)
+    assert layer.variable_dtype == "float32"
+    assert layer.compute_dtype in ("float16", "bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
