@@ -144,8 +144,10 @@ def draw_tokens(log_probabilities, draws, temperature=1.0, top_k=None, top_p=Non
     """
     size = log_probabilities.shape[-1]
     kept = size if top_k is None else min(top_k, size)
-    logits, order = ops.top_k(log_probabilities / temperature, kept)
-    share = ops.softmax(logits, axis=-1)
+    given, order = ops.top_k(log_probabilities, kept)
+    # From the best, so that no temperature turns all of them into minus infinity.
+    share = ops.softmax((given - given[:, :1]) / temperature, axis=-1)
+    share = ops.where(given > IMPOSSIBLE / 2, share, 0.0)
     if top_p is not None:
         before = ops.cumsum(share, axis=-1) - share
         share = share * ops.cast(before < top_p, share.dtype)

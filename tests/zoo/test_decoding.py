@@ -239,6 +239,7 @@ SHARES = np.array([0.02, 0.05, 0.4, 0.03, 0.2, 0.3], "float32")
         ({}, SHARES),
         ({"temperature": 0.5}, SHARES**2),
         ({"temperature": 2.0}, SHARES**0.5),
+        ({"temperature": 1e-30}, [0, 0, 1, 0, 0, 0]),
         ({"top_k": 3}, [0, 0, 0.4, 0, 0.2, 0.3]),
         ({"top_k": 50}, SHARES),
         ({"top_p": 0.65}, [0, 0, 0.4, 0, 0, 0.3]),
