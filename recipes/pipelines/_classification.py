@@ -2,12 +2,17 @@
 
 import keras
 
+from attention_zoo.recipes._recipe import Recipe
+
 
 class Classification:
     """Base of pipelines whose labels are one-hot and whose outputs are probabilities.
 
-    A subclass sets `recipe`.
+    Attributes:
+        recipe: The `Recipe`.
     """
+
+    recipe: Recipe
 
     def loss(self):
         """Returns the loss for one-hot labels."""
