@@ -43,7 +43,7 @@ export LOAD
 test: lint types
 	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) tests/layers
-	KERAS_BACKEND=torch $(PYTEST) tests/layers
+	KERAS_BACKEND=torch $(PYTEST) tests/layers tests/zoo
 
 install: .venv/.test
 
