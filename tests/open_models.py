@@ -1,6 +1,7 @@
-"""Opens every model in a folder and prints how far its outputs are from those stored.
+"""Opens models of a folder and prints how far their outputs are from those stored.
 
-Run as a script in a fresh process: only `attention_zoo` is imported before loading.
+Run as a script in a fresh process, `python open_models.py FOLDER [NAME ...]`: only
+`attention_zoo` is imported before loading. Without names all models are opened.
 """
 
 import json
@@ -28,6 +29,8 @@ def call(model, fed):
 
 distances = {}
 for path in sorted(folder.glob("*.keras")):
+    if sys.argv[2:] and path.stem not in sys.argv[2:]:
+        continue
     model = keras.models.load_model(path)
     fed = dict(np.load(path.with_suffix(".npz")))
     expected = np.load(path.with_suffix(".npy"))
