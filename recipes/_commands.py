@@ -8,11 +8,10 @@ import os
 import pathlib
 import shlex
 import sys
-import tempfile
 import warnings
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes import _config, _forecasts, _images, _recipe
+from attention_zoo.recipes import _config, _files, _forecasts, _images, _recipe
 from attention_zoo.recipes._errors import UserError, unknown
 from attention_zoo.recipes._options import Options
 
@@ -276,19 +275,9 @@ def print_shaded(explanation, layer):
 
 def write_picture(figure, path):
     """Writes a figure to a PNG file, whole or not at all."""
-    handle, scratch = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".png", dir=path.parent
-    )
-    os.close(handle)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # drawn as a box
-            figure.savefig(scratch, dpi=110)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        os.remove(scratch)
-        raise
+    with warnings.catch_warnings(), _files.replacing(path) as scratch:
+        warnings.filterwarnings("ignore", message="Glyph")  # drawn as a box
+        figure.savefig(scratch, dpi=110)
 
 
 def export(args):

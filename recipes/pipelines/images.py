@@ -10,6 +10,7 @@ import attention_zoo
 from attention_zoo.recipes import _baselines_images, _data
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes.pipelines._classification import Classification
+from attention_zoo.recipes.pipelines._shared import mean_correlation, predict
 
 SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64}
 SMOKE_CLASSES = ["left", "right"]
@@ -161,13 +162,8 @@ class Pipeline(Classification):
         if not self.shows_attention:
             return {}
         inputs, _ = self.examples(count)
-        correlation = attention_zoo.explain(servable, inputs).occlusion()
-        defined = correlation.rank_correlation
-        defined = defined[np.isfinite(defined)]
-        return {
-            "rank_correlation": float(defined.mean()) if len(defined) else None,
-            "rank_correlation_images": len(defined),
-        }
+        occlusion = attention_zoo.explain(servable, inputs).occlusion()
+        return mean_correlation(occlusion, "images")
 
 
 # === Augmentation ===
@@ -204,18 +200,6 @@ def _stretch(rng, length):
     """Returns the start and size of an eighth to a half of `length` pixels."""
     size = rng.integers(max(1, length // 8), length // 2 + 1)
     return rng.integers(length - size + 1), size
-
-
-def predict(model, images, batch_size=256):
-    """Returns the class probabilities of raw images `(N, H, W, C)`, in their order."""
-    step = tf.function(
-        lambda batch: model(batch, training=False),
-        input_signature=[tf.TensorSpec((None, *images.shape[1:]), "uint8")],
-    )
-    parts = range(0, len(images), batch_size)
-    return np.concatenate(
-        [step(tf.constant(images[i : i + batch_size])).numpy() for i in parts]
-    )
 
 
 # === Checks and the smoke images ===

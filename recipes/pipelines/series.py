@@ -11,6 +11,7 @@ from keras import ops
 import attention_zoo
 from attention_zoo.recipes import _baselines_series, _data, _tables
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes.pipelines._shared import mean_correlation, predict
 
 SPLITS = ("train", "validation", "test")
 LOSSES = ("mse", "mae", "huber")
@@ -294,11 +295,8 @@ class Pipeline:
         explanation = attention_zoo.explain(servable, inputs)
         if explanation.kind_of(explanation.default_layer) == "features":
             return {"rank_correlation": None, "parts": "features"}
-        correlation = explanation.occlusion().rank_correlation
-        defined = correlation[np.isfinite(correlation)]
         return {
-            "rank_correlation": float(defined.mean()) if len(defined) else None,
-            "rank_correlation_windows": len(defined),
+            **mean_correlation(explanation.occlusion(), "windows"),
             "parts": explanation.kind_of(explanation.default_layer),
         }
 
@@ -416,19 +414,6 @@ def quantile_errors(forecasts, targets, horizons, quantiles):
         inside = (rows[..., :1] <= truth) & (truth <= rows[..., -1:])
         coverages[f"coverage_{h}"] = float(inside.mean())
     return losses | coverages
-
-
-def predict(model, inputs, batch_size=256):
-    """Returns the forecasts for windows `(N, L, C)`, in their order."""
-    (given,) = model.inputs
-    step = tf.function(
-        lambda batch: model(batch, training=False),
-        input_signature=[tf.TensorSpec(given.shape, given.dtype)],
-    )
-    parts = range(0, len(inputs), batch_size)
-    return np.concatenate(
-        [step(tf.constant(inputs[i : i + batch_size])).numpy() for i in parts]
-    )
 
 
 # === Checks and the smoke series ===

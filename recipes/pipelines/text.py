@@ -12,6 +12,7 @@ import attention_zoo
 from attention_zoo.recipes import _baselines, _data, _word_vectors
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes.pipelines._classification import Classification
+from attention_zoo.recipes.pipelines._shared import mean_correlation
 
 OUT_OF_VOCABULARY = 1
 VECTOR_SCALE = 0.3  # standard deviation of the word vectors that training starts from
@@ -222,12 +223,9 @@ class Pipeline(Classification):
             `marked_texts` texts, and `uniform_mass`, their share of all words.
         """
         inputs, _ = self.examples(hidden)
-        correlation = attention_zoo.explain(servable, inputs).occlusion()
-        defined = correlation.rank_correlation
-        defined = defined[np.isfinite(defined)]
+        occlusion = attention_zoo.explain(servable, inputs).occlusion()
         return {
-            "rank_correlation": float(defined.mean()) if len(defined) else None,
-            "rank_correlation_texts": len(defined),
+            **mean_correlation(occlusion, "texts"),
             **self._marked_mass(servable, count),
         }
 
