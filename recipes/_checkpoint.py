@@ -39,12 +39,13 @@ class Checkpoints:
         fingerprint: Dict of dicts that JSON can hold: all that decides the result. A
             training goes on only with an equal one.
         resume: Whether to go on from what is there.
+        handed_over: Whether the process that trained hands over to this one.
 
     Raises:
         UserError: When `resume` finds the checkpoints of another training.
     """
 
-    def __init__(self, folder, fingerprint, resume=False):
+    def __init__(self, folder, fingerprint, resume=False, handed_over=False):
         self.folder = pathlib.Path(folder)
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.starts = 1  # processes that have worked on the training
@@ -52,7 +53,7 @@ class Checkpoints:
         self._begun = time.monotonic()
         found = self._read_index(resume)
         if resume and found:
-            self._go_on(found)
+            self._go_on(found, handed_over)
         elif resume:
             print(f"no training to resume in {self.folder}: this one starts anew")
         elif found:
@@ -76,7 +77,7 @@ class Checkpoints:
                 "training starts anew"
             ) from None
 
-    def _go_on(self, found):
+    def _go_on(self, found, handed_over):
         """Takes over the folder of a training with the same fingerprint."""
         others = differences(found["fingerprint"], self.fingerprint)
         if others:
@@ -84,11 +85,12 @@ class Checkpoints:
                 f"{self.folder} is of another training: {'; '.join(others[:3])}. Give "
                 "the same settings, or no --resume to start anew"
             )
-        self.starts = found["starts"] + 1
+        self.starts = found["starts"] + (not handed_over)
         self._begun -= found["seconds"]
         self._claimed = True
         self._write_index()
-        print(f"resuming the training in {self.folder}", flush=True)
+        if not handed_over:
+            print(f"resuming the training in {self.folder}", flush=True)
 
     def _tell_of(self, found):
         """Says that there is a training that could go on."""
@@ -255,15 +257,15 @@ def sync_folder(folder):
             os.close(handle)
 
 
-def differences(old, new):
+def differences(old, new, form="{} was {}, now {}"):
     """Returns how two dicts differ, as texts such as `"units was 32, now 64"`."""
     found = []
     for key in sorted({*old, *new}):
         was, now = old.get(key), new.get(key)
         if isinstance(was, dict) and isinstance(now, dict):
-            found += differences(was, now)
+            found += differences(was, now, form)
         elif was != now:
-            found.append(f"{key} was {was}, now {now}")
+            found.append(form.format(key, was, now))
     return found
 
 

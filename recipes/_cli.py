@@ -69,6 +69,7 @@ def parse(argv):
             actions = commands[args.command]._option_string_actions
             raise unknown(f"option of {args.command}", first, actions)
         raise UserError(f"{args.command} takes no further argument '{first}'")
+    args.words = list(argv)
     return args
 
 
@@ -206,14 +207,46 @@ def _add_execution(command):
     )
     command.add_argument(
         "--distribute",
-        choices=["mirrored"],
+        choices=["mirrored", "data_parallel"],
         metavar="HOW",
-        help="mirrored: on all devices of this machine, with the same global batch",
+        help="mirrored: on all devices of this machine, by TensorFlow; data_parallel: "
+        "on those of one or several processes, by JAX; the global batch is the same",
     )
+    _add_processes(command)
     command.add_argument(
         "--profile", metavar="DIR", help="a TensorBoard trace of a few steps"
     )
     command.add_argument("--tensorboard", metavar="DIR", help="TensorBoard logs")
+
+
+def _add_processes(command):
+    """Adds which processes take part in a training on JAX."""
+    command.add_argument(
+        "--launch",
+        type=int,
+        metavar="N",
+        help="starts N processes on this machine, and implies data_parallel",
+    )
+    command.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="where process 0 of several listens; implies data_parallel",
+    )
+    command.add_argument(
+        "--num-processes", type=int, metavar="N", help="how many processes there are"
+    )
+    command.add_argument(
+        "--process-id", type=int, metavar="I", help="which one this is, from 0 on"
+    )
+    command.add_argument(
+        "--coordinator-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long processes wait for each other (default: 60)",
+    )
+    # Process 0 of a training on JAX starts itself again with it, on TensorFlow.
+    command.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
 
 
 def _tune_(commands):

@@ -11,7 +11,15 @@ import sys
 import warnings
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes import _config, _files, _forecasts, _images, _recipe
+from attention_zoo.recipes import (
+    _config,
+    _files,
+    _forecasts,
+    _images,
+    _launch,
+    _processes,
+    _recipe,
+)
 from attention_zoo.recipes._errors import UserError, unknown
 from attention_zoo.recipes._options import Options
 
@@ -35,21 +43,48 @@ def train(args):
     out = args.out or ("build/smoke" if args.smoke else "saved_models")
     if args.smoke:
         refuse_smoke_over_real(pathlib.Path(out) / recipe.name)
-    need_tensorflow()
+    _launch.check_flags(args)
     for package in TRAINING_NEEDS:  # some are imported only at the end
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(name=package)
+    if args.launch is not None:
+        return _launch.launch(args.words, args.launch)
+    seeds = range(args.seed, args.seed + args.seeds)
+    options = options_of(args)
+    if options.on_jax and not options.publish:
+        return train_on_jax(args, recipe, seeds, out, options)
+    if options.publish:
+        _processes.die_with_parent()
+    need_tensorflow()
     from attention_zoo.recipes import _run
 
-    seeds = range(args.seed, args.seed + args.seeds)
-    given = (args.data_dir, out, args.smoke, train_command(args), options_of(args))
+    given = (args.data_dir, out, args.smoke, train_command(args), options)
     print(_run.train(recipe, seeds, *given))
+    return 0
+
+
+def train_on_jax(args, recipe, seeds, out, options):
+    """Trains on this process's part of the devices; process 0 then publishes."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend != "jax":
+        raise UserError(
+            f"--distribute data_parallel needs Keras on JAX, and it runs on {backend}: "
+            "set KERAS_BACKEND=jax"
+        )
+    from attention_zoo.recipes import _hosts
+
+    if _hosts.train(recipe, seeds, args.data_dir, out, args.smoke, options):
+        _hosts.hand_over(args.words)
+    return 0
 
 
 def options_of(args):
     """Returns the `Options` among the arguments of `train`."""
     names = [field.name for field in dataclasses.fields(Options)]
-    return Options(**{name: getattr(args, name) for name in names})
+    values = {name: getattr(args, name) for name in names}
+    return Options(**values | {"resume": args.resume or args.publish})
 
 
 def need_tensorflow():
@@ -97,6 +132,8 @@ def train_command(args):
         words.append("--jit" if args.jit else "--no-jit")
     if args.distribute:
         words += ["--distribute", args.distribute]
+    if args.num_processes is not None:
+        words += ["--launch", str(args.num_processes)]  # whichever way it was
     for folder in ("profile", "tensorboard"):
         if getattr(args, folder):
             words += [f"--{folder}", relative(getattr(args, folder))]

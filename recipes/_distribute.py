@@ -1,15 +1,35 @@
-"""Training on all devices of one machine: tf.distribute's MirroredStrategy.
+"""Batches in parts for several devices, and TensorFlow's MirroredStrategy.
 
 The global batch stays the recipe's: each device gets an equal part of it.
 """
 
 import functools
+import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from attention_zoo.recipes._errors import UserError
+
+
+class Parts(typing.NamedTuple):
+    """How a global batch is shared out.
+
+    Args:
+        devices: Number of devices of all processes; each gets an equal part.
+        process: This process's place among them.
+        processes: Number of processes; each feeds the rows of its devices.
+    """
+
+    devices: int
+    process: int = 0
+    processes: int = 1
+
+    def rows(self, count):
+        """Returns what this process feeds of `count` rows, which divide: a slice."""
+        own = count // self.processes
+        return slice(self.process * own, (self.process + 1) * own)
 
 
 @functools.cache
@@ -21,12 +41,12 @@ def mirrored():
     return strategy
 
 
-def check_batch(recipe, devices):
+def check_batch(recipe, devices, what="devices"):
     """Raises `UserError` for a batch that has no equal parts for the devices."""
     size = recipe.batch_size
     if size % devices:
         raise UserError(
-            f"batch_size {size} does not divide among {devices} devices: give "
+            f"batch_size {size} does not divide among {devices} {what}: give "
             f"--set batch_size={-(-size // devices) * devices}"
         )
 
@@ -46,24 +66,28 @@ class AdamW(keras.optimizers.AdamW):
         return grads_and_vars  # they are
 
 
-def training_batches(make_pass, history, devices):
+def training_batches(make_pass, history, parts):
     """Returns training batches that have equal parts for all devices.
 
-    Under a strategy Keras draws batches before the first epoch too, so the pass is that
-    of the epoch that runs, and not counted. Of the odd batch of a pass, the rows that
-    do not divide are left out; fewer rows than devices are repeated.
+    Keras may draw batches before the first epoch too, so the pass is that of the epoch
+    that runs, and not counted. Of the odd batch of a pass, the rows that do not divide
+    are left out; fewer rows than devices are repeated.
 
     Args:
         make_pass: Function from the number of a pass to its dataset.
         history: The run's `History`, which knows the epoch.
-        devices: Number of devices.
+        parts: The `Parts`.
     """
 
     def one_pass():
-        for inputs, targets in make_pass(history.epoch):
-            count = len(inputs)
+        for batch in make_pass(history.epoch):
+            count = len(tf.nest.flatten(batch)[0])
+            devices = parts.devices
             rows = np.arange(max(count // devices, 1) * devices) % count
-            yield tf.gather(inputs, rows), tf.gather(targets, rows)
+            rows = rows[parts.rows(len(rows))]
+            yield tf.nest.map_structure(
+                lambda part, own=rows: tf.gather(part, own), batch
+            )
 
     first = make_pass(0)
     signature = tf.nest.map_structure(
@@ -74,15 +98,16 @@ def training_batches(make_pass, history, devices):
     return dataset.apply(tf.data.experimental.assert_cardinality(len(first)))
 
 
-def validation_batches(batches, devices):
+def validation_batches(batches, parts):
     """Returns batches with equal parts, of which a few rows are there twice.
 
     A device with no rows stops Keras; the test split is measured on one device.
     """
 
-    def fill(inputs, targets):
-        count = tf.shape(inputs)[0]
-        rows = tf.range(-(-count // devices) * devices) % count
-        return tf.gather(inputs, rows), tf.gather(targets, rows)
+    def fill(*batch):
+        count = tf.shape(tf.nest.flatten(batch)[0])[0]
+        rows = tf.range(-(-count // parts.devices) * parts.devices) % count
+        rows = rows[parts.rows(tf.shape(rows)[0])]
+        return tf.nest.map_structure(functools.partial(tf.gather, indices=rows), batch)
 
     return batches.map(fill)

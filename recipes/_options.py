@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import importlib.util
 import os
 
@@ -19,7 +20,13 @@ class Options:
         mixed_precision: Whether to train in half precision, which is float16 on a GPU
             and bfloat16 elsewhere. Weights and the published model are float32.
         jit: Whether XLA compiles the training. None leaves it to the pipeline.
-        distribute: None, or `"mirrored"`: all devices of this machine.
+        distribute: None, `"mirrored"` (all devices of this machine, by TensorFlow) or
+            `"data_parallel"` (of one or several processes, by JAX).
+        coordinator: `HOST:PORT` of process 0 of several.
+        num_processes: Number of processes. None is one.
+        process_id: Integer, this one of several.
+        coordinator_timeout: Seconds that processes wait for each other.
+        publish: Whether all runs are trained, and the entry is to be written.
         profile: None, or a folder for TensorBoard's trace of a few steps.
         tensorboard: None, or a folder for TensorBoard's logs.
     """
@@ -29,8 +36,18 @@ class Options:
     mixed_precision: bool = False
     jit: bool | None = None
     distribute: str | None = None
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    coordinator_timeout: float = 60.0
+    publish: bool = False
     profile: str | None = None
     tensorboard: str | None = None
+
+    @property
+    def on_jax(self):
+        """Whether JAX trains, on one or several processes."""
+        return self.distribute == "data_parallel"
 
     def prepare(self, recipe, seed):
         """Checks what can be checked before the data are read; sets determinism.
@@ -53,7 +70,7 @@ class Options:
 
             keras.utils.set_random_seed(seed)
             tf.config.experimental.enable_op_determinism()
-        if self.distribute:
+        if self.distribute == "mirrored":
             from attention_zoo.recipes import _distribute
 
             _distribute.check_batch(recipe, self.strategy().num_replicas_in_sync)
@@ -66,30 +83,53 @@ class Options:
             "jit": self.jit,
             "distribute": self.distribute,
         }
+        if self.on_jax:
+            values["processes"] = self.num_processes or 1
+            values["backend"] = f"jax {importlib.metadata.version('jax')}"
         return {key: value for key, value in values.items() if value is not None}
 
     def precision(self):
         """Returns the name of the dtype policy of the training."""
-        import tensorflow as tf
-
         if not self.mixed_precision:
             return "float32"
+        if self.on_jax:  # known before JAX has its devices, and to the publishing one
+            return "mixed_bfloat16"
+        import tensorflow as tf
+
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         return "mixed_float16" if on_gpu else "mixed_bfloat16"
 
+    def compiles(self, pipeline):
+        """Returns whether XLA compiles the training step of a pipeline."""
+        if self.on_jax:
+            return True
+        return pipeline.JIT_COMPILE if self.jit is None else self.jit
+
     def strategy(self):
         """Returns TensorFlow's strategy of distribution, or None."""
-        if self.distribute is None:
+        if self.distribute != "mirrored":
             return None
         from attention_zoo.recipes import _distribute
 
         return _distribute.mirrored()
 
+    def parts(self):
+        """Returns the `Parts` of a batch for several devices, or None for one."""
+        if self.distribute is None:
+            return None
+        if self.on_jax:
+            from attention_zoo.recipes import _hosts
+
+            return _hosts.parts()
+        from attention_zoo.recipes import _distribute
+
+        return _distribute.Parts(self.strategy().num_replicas_in_sync)
+
     def optimizer(self):
         """Returns the class of AdamW that fits the devices."""
         import keras
 
-        if self.distribute is None:
+        if self.distribute != "mirrored":
             return keras.optimizers.AdamW
         from attention_zoo.recipes import _distribute
 
@@ -100,6 +140,10 @@ class Options:
         """Builds a model as it is trained: its precision and its devices."""
         import keras
 
+        if self.on_jax:
+            from attention_zoo.recipes import _hosts
+
+            _hosts.activate()
         before, strategy = keras.config.dtype_policy(), self.strategy()
         if self.mixed_precision:
             keras.config.set_dtype_policy(self.precision())

@@ -78,9 +78,11 @@ def train(
         _checkpoint.folder_of(out, recipe.name),
         fingerprint(recipe, pipeline, seeds, options),
         options.resume,
+        handed_over=options.publish,
     )
     with telling_what_is_kept(kept):
-        runs, twins, baselines = train_all(recipe, pipeline, seeds, options, kept)
+        runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
+        baselines = measure_all(recipe, pipeline, runs, twins, kept)
         best = max(runs, key=lambda run: run.score)
         core = build(recipe, pipeline, best)
         servable = pipeline.servable(core)
@@ -112,20 +114,24 @@ def train(
     return os.path.join(out, recipe.name)
 
 
-def train_all(recipe, pipeline, seeds, options, kept):
-    """Returns the `Run`s of model and twin, tested, and the baselines' metrics."""
+def fit_all(recipe, pipeline, seeds, options, kept):
+    """Returns the `Run`s of the model and of its twin without attention."""
     runs = [fit(recipe, pipeline, seed, "model", options, kept) for seed in seeds]
-    twins = []
-    if recipe.config.get("attention") is not None:
-        bare = recipe.replace(attention=None)
-        twins = [fit(bare, pipeline, seed, TWIN, options, kept) for seed in seeds]
+    if recipe.config.get("attention") is None:
+        return runs, []
+    bare = recipe.replace(attention=None)
+    return runs, [fit(bare, pipeline, seed, TWIN, options, kept) for seed in seeds]
+
+
+def measure_all(recipe, pipeline, runs, twins, kept):
+    """Measures all on the test split, and returns the baselines' metrics."""
     baselines = measure_baselines(pipeline, kept)
     print("measuring the test split ...", flush=True)
     if twins:
-        measure_test(bare, pipeline, twins)
+        measure_test(recipe.replace(attention=None), pipeline, twins)
         baselines[TWIN] = _card.over_seeds(twins)
     measure_test(recipe, pipeline, runs)
-    return runs, twins, baselines
+    return baselines
 
 
 def fingerprint(recipe, pipeline, seeds, options):
@@ -215,6 +221,8 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
     """
     name, title = f"{label}-seed{seed}", f"{recipe.name}: {label}, seed {seed}"
     finished = kept.load_finished(name) if kept else None
+    if options.publish and not finished:
+        raise UserError(f"the run {name} is not in {kept.folder}, which cannot be read")
     if finished:
         print(f"{title}, trained already")
         facts, arrays = finished
@@ -263,7 +271,7 @@ def compiled(recipe, pipeline, options):
         optimizer=make_optimizer(recipe, steps, options.optimizer()),
         loss=pipeline.loss(),
         metrics=pipeline.metrics(),
-        jit_compile=pipeline.JIT_COMPILE if options.jit is None else options.jit,
+        jit_compile=options.compiles(pipeline),
     )
     model.optimizer.build(model.trainable_variables)
     return model
@@ -279,18 +287,17 @@ def batches(pipeline, seed, done, options, history):
         options: The `Options`.
         history: The run's `History`, which knows the epoch.
     """
-    strategy, validation = options.strategy(), pipeline.batches("validation")
-    if strategy is None:
+    parts, validation = options.parts(), pipeline.batches("validation")
+    if parts is None:
         return pipeline.batches("train", seed=seed, first_pass=done), validation
     from attention_zoo.recipes import _distribute
 
     def make_pass(number):
         return pipeline.batches("train", seed=seed, first_pass=number)
 
-    devices = strategy.num_replicas_in_sync
     return (
-        _distribute.training_batches(make_pass, history, devices),
-        _distribute.validation_batches(validation, devices),
+        _distribute.training_batches(make_pass, history, parts),
+        _distribute.validation_batches(validation, parts),
     )
 
 

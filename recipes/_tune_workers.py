@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import sys
-import threading
 import time
 from concurrent import futures
 
@@ -11,15 +9,15 @@ import grpc
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
+from attention_zoo.recipes import _processes
 from attention_zoo.recipes._errors import UserError
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-PARENT = "ATTENTION_ZOO_TUNE_PARENT"  # the process a local worker must not outlive
 CONNECT_SECONDS = 120  # for a chief to answer at first
 ANSWER_SECONDS = 120  # and later on
 SILENT_SECONDS = 120  # without a sign of life a worker counts as lost
 FAREWELL_SECONDS = 15  # for workers to hear that the search is over
-PROGRAM = (sys.executable, "-m", "attention_zoo.recipes._cli")
+PROGRAM = _processes.PROGRAM
 START_ATTEMPTS = 3  # of workers that die before their first trial
 
 
@@ -162,7 +160,7 @@ class Crew:
         environment = {
             **os.environ,
             **dict(zip(VARIABLES, (name, "127.0.0.1", str(self._port)), strict=True)),
-            PARENT: str(os.getpid()),
+            _processes.PARENT: str(os.getpid()),
             "no_grpc_proxy": "127.0.0.1",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # they share what there is
         }
@@ -194,7 +192,7 @@ class Crew:
             del self._processes[name]
             if code == 0:
                 continue  # it was told that there are no more trials
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            how = _processes.how_it_ended(code)
             trial = oracle.release(name, f"its worker {name} died ({how})")
             self._false_starts = 0 if trial is not None else self._false_starts + 1
             hopeless = code == 2 and trial is None  # no data, say
@@ -210,14 +208,7 @@ class Crew:
 
     def stop(self):
         """Ends the workers that are left."""
-        for process in self._processes.values():
-            process.terminate()
-        for process in self._processes.values():
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _processes.stop(self._processes.values())
 
 
 # === A worker ===
@@ -245,7 +236,7 @@ def work(tuner, address):
         tuner: The `Tuner`, made with the environment of a worker.
         address: `host:port` of the chief.
     """
-    die_with_parent()
+    _processes.die_with_parent()
     oracle_client.TIMEOUT = ANSWER_SECONDS
     try:
         theirs = {p.name for p in tuner.oracle.get_space().space}
@@ -262,16 +253,3 @@ def work(tuner, address):
             f"the chief at {address} does not answer as a chief of keras-tuner "
             f"({error.code().name})"
         ) from error
-
-
-def die_with_parent():
-    """Ends this process soon after the chief that started it, if one did."""
-    parent = int(os.environ.get(PARENT, 0))
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    if parent:
-        threading.Thread(target=watch, daemon=True).start()

@@ -83,9 +83,10 @@ class Pipeline(Classification):
     def _rows(self, texts):
         """Returns the token ids of texts, a list of arrays without padding."""
         rows = []
-        for start in range(0, len(texts), 512):
-            ids = self.vectorizer(tf.constant(texts[start : start + 512])).numpy()
-            ids = ids[:, : self.options["max_length"]].astype("int32")
+        # By tf.data, which has strings on every backend of Keras.
+        texts = tf.data.Dataset.from_tensor_slices(texts).batch(512)
+        for ids in texts.map(self.vectorizer):
+            ids = ids.numpy()[:, : self.options["max_length"]].astype("int32")
             rows += [row[: np.count_nonzero(row)] for row in ids]
         return rows
 
