@@ -9,6 +9,7 @@ from attention_zoo.layers._checks import (
     check_positive_integer,
     check_rate,
 )
+from attention_zoo.layers._heads import join_heads, split_heads
 from attention_zoo.layers.attention import (
     Attention,
     build_part,
@@ -194,7 +195,7 @@ class MultiHeadAttention(StepByStep, Attention):
 
     def _heads(self, dense, x, start=None):
         """Projects `(B, T, D)` to `(B, H, T, K)`, turned by position."""
-        x = ops.transpose(dense(x), (0, 2, 1, 3))
+        x = split_heads(dense, x)
         if start is None or self._position is None:
             return x
         return self._position.turn(x, start)
@@ -260,7 +261,7 @@ class MultiHeadAttention(StepByStep, Attention):
         if weights is not None:
             record(self, weights)
         seen = mask.seen(ops.shape(query)[2], ops.shape(key)[2])
-        return empty_padding(self._output_dense(output), seen), weights
+        return empty_padding(join_heads(self._output_dense, output), seen), weights
 
     def call(
         self,

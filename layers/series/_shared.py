@@ -7,6 +7,7 @@ from attention_zoo.layers._checks import (
     check_attention_shapes,
     check_positive_integer,
 )
+from attention_zoo.layers._heads import join_heads, split_heads
 from attention_zoo.layers.attention import empty_masked, empty_padding
 from attention_zoo.layers.masks import AttentionMask
 from attention_zoo.layers.recording import record
@@ -164,7 +165,7 @@ class SeriesAttention(keras.layers.Layer):
             attention_mask,
         )
         heads = (
-            ops.transpose(dense(x), (0, 2, 1, 3))
+            split_heads(dense, x)
             for dense, x in (
                 (self._query_dense, query),
                 (self._key_dense, key),
@@ -186,7 +187,7 @@ class SeriesAttention(keras.layers.Layer):
 
     def _join(self, output, weights, mask, length, return_attention_scores):
         """Projects the heads, zeros where nothing is seen, and records the weights."""
-        output = self._output_dense(ops.cast(output, self.compute_dtype))
+        output = join_heads(self._output_dense, output)
         output = empty_padding(output, mask.seen(ops.shape(output)[1], length))
         if weights is not None:
             weights = ops.cast(weights, self.compute_dtype)

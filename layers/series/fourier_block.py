@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers._checks import check_mask, check_rank
+from attention_zoo.layers._heads import join_heads, split_heads
 from attention_zoo.layers.attention import empty_padding
 from attention_zoo.layers.normalizers import widen
 from attention_zoo.layers.series._fourier import mix_modes
@@ -55,12 +56,12 @@ class FourierBlock(FourierAttention):
         owner = type(self).__name__
         check_rank(owner, 3, inputs=inputs.shape)
         mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        heads = self._query_dense(empty_padding(inputs, mask))
-        heads = widen(ops.transpose(heads, (0, 2, 1, 3)))  # (B, H, T, K)
+        heads = split_heads(self._query_dense, empty_padding(inputs, mask))
+        heads = widen(heads)  # (B, H, T, K)
         modes = Modes(ops.shape(heads)[2], mask, self.num_modes, self._places)
         mixed = mix_modes(modes.transform(heads), self._kernel(heads.dtype))
-        output = ops.cast(modes.invert(mixed), self.compute_dtype)
-        return empty_padding(self._output_dense(output), mask)
+        output = join_heads(self._output_dense, modes.invert(mixed))
+        return empty_padding(output, mask)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
