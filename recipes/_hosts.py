@@ -180,7 +180,7 @@ def ending_all(kept, count):
         code, message = 2, one_line(error)
         if isinstance(error, KeyboardInterrupt):
             code, message = 130, "interrupted"
-        elif isinstance(error, jax.errors.JaxRuntimeError):
+        elif isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error):
             if _processes.PARENT in os.environ:
                 time.sleep(STOP_SECONDS)
             message = f"another process was lost, or JAX failed: {one_line(error, 160)}"

@@ -146,17 +146,18 @@ def wait(processes):
 
     Others get a few seconds to end too, since one that ends in good order tells them.
     """
-    failed, until = None, None
-    while any(process.poll() is None for process in processes):
-        if failed is None:
-            failed = next((i for i, p in enumerate(processes) if p.returncode), None)
+    failed, until = None, math.inf
+    while True:
+        codes = [process.poll() for process in processes]
+        if failed is None and any(codes):
+            # One that was killed comes before those that have lost it.
+            failed = codes.index(min(code for code in codes if code))
             until = time.monotonic() + GRACE_SECONDS
-        elif processes[failed].returncode != 2 or time.monotonic() > until:
+        if None not in codes or time.monotonic() > until:
+            return failed
+        if failed is not None and codes[failed] != 2:
             return failed
         time.sleep(0.05)
-    if failed is None:
-        failed = next((i for i, p in enumerate(processes) if p.returncode), None)
-    return failed
 
 
 def show(process, log):

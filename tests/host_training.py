@@ -1,0 +1,67 @@
+"""A small training on several processes, with what it is compared with.
+
+`PROGRAM` is `attention-zoo`, and so are the processes that it starts. Those that train
+do so three times: whole, resumed after the first epoch, and process 0 on its own device
+alone. The histories go into the file `HOSTS_SEEN`.
+"""
+
+import json
+import os
+import sys
+
+from fresh import TESTS
+
+PROGRAM = (
+    sys.executable,
+    "-u",
+    "-c",
+    f"import sys; sys.path.insert(0, {TESTS!r}); import conftest, host_training\n"
+    "sys.exit(host_training.main())",
+)
+SETTINGS = (
+    *("ema=0.9", "dropout=0.3", "batch_size=120", "clip_norm=0.05"),
+    *("attention=none", "max_length=16"),  # no twin, and one shape to compile
+)
+
+
+def main():
+    """Runs the command, with a tiny model where it trains or publishes."""
+    from attention_zoo.recipes import _cli, _processes
+
+    _processes.PROGRAM = PROGRAM
+    if "--coordinator" in sys.argv:
+        import killed_training
+
+        from attention_zoo.recipes import _run
+
+        killed_training.prepare()
+        if "--publish" not in sys.argv:
+            _run.fit_all = three_times(_run.fit_all)
+    return _cli.main()
+
+
+def three_times(fit_all):
+    """Returns `fit_all` with two more trainings of the model."""
+    from attention_zoo.recipes import _distribute, _run
+    from attention_zoo.recipes._options import Options
+
+    class Alone(Options):
+        def parts(self):
+            return _distribute.Parts(1)
+
+    def fit(recipe, pipeline, seeds, options, kept):
+        first = options.process_id == 0
+        kept.finish = lambda *record: None
+        whole = _run.fit(recipe, pipeline, 0, "model", options, kept)
+        del kept.finish
+        if first:
+            os.remove(kept.folder / "model-seed0-epoch2.npz")
+        runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
+        if first:
+            alone = _run.fit(recipe, pipeline, 0, "model", Alone(jit=True))
+            seen = [run.history for run in (alone, whole, runs[0])]
+            with open(os.environ["HOSTS_SEEN"], "w", encoding="utf-8") as file:
+                json.dump(seen, file)
+        return runs, twins
+
+    return fit
