@@ -10,7 +10,7 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes import _commands, _show, _tune
+from attention_zoo.recipes import _commands, _show, _translate, _tune
 from attention_zoo.recipes._errors import UserError, one_line, unknown
 
 
@@ -63,12 +63,14 @@ def parse(argv):
     if word is not None and word not in commands:
         raise unknown("command", word, commands)
     args, surplus = parser.parse_known_args(argv)
+    options = [word for word in surplus if word.startswith("-") and " " not in word]
+    if options:
+        actions = commands[args.command]._option_string_actions
+        raise unknown(f"option of {args.command}", options[0].split("=")[0], actions)
+    if surplus and not isinstance(getattr(args, "text", None), list):
+        raise UserError(f"{args.command} takes no further argument '{surplus[0]}'")
     if surplus:
-        first = surplus[0].split("=")[0]
-        if first.startswith("-"):
-            actions = commands[args.command]._option_string_actions
-            raise unknown(f"option of {args.command}", first, actions)
-        raise UserError(f"{args.command} takes no further argument '{first}'")
+        args.text += surplus  # texts behind options, which argparse leaves
     args.words = list(argv)
     return args
 
@@ -84,7 +86,17 @@ def make_parser():
         "--version", action="version", version=f"attention-zoo {__version__}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_list, _show_, _train, _tune_, _evaluate, _predict, _explain, _export):
+    for add in (
+        _list,
+        _show_,
+        _train,
+        _tune_,
+        _evaluate,
+        _predict,
+        _translate_,
+        _explain,
+        _export,
+    ):
         add(commands)
     return parser, commands.choices
 
@@ -288,6 +300,16 @@ def _predict(commands):
     )
     _add_interpolate(command)
     _add_resize(command)
+
+
+def _translate_(commands):
+    command = _command(
+        commands,
+        "translate",
+        _translate.translate,
+        "Prints the translation of each text: a line in, a line out.",
+    )
+    _translate.add_arguments(command)
 
 
 def _explain(commands):

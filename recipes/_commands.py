@@ -187,14 +187,9 @@ def predict(args):
     if _images.takes_images(entry):
         need_tensorflow()
         return _images.print_classes(entry, args.text, args.resize)
-    if args.text:
-        given = ((f"text {i}", text) for i, text in enumerate(args.text, 1))
-    else:
-        given = ((f"line {i}", line) for i, line in enumerate(sys.stdin.buffer, 1))
-    at_once = 1 if not args.text and sys.stdin.isatty() else LINES_AT_ONCE
     compute = text_predictor(entry)
     code = 0
-    while chunk := list(itertools.islice(given, at_once)):
+    for chunk in text_chunks(args.text):
         texts = []
         for place, raw in chunk:
             try:
@@ -206,6 +201,24 @@ def predict(args):
             print(f"{name}\t{probability:.4f}")
         sys.stdout.flush()
     return code
+
+
+def text_chunks(texts):
+    """Yields lists of texts with their places, to be computed together.
+
+    Args:
+        texts: List of strings of the command line; if empty, lines of stdin are read.
+
+    Yields:
+        List of pairs, e.g. `("line 3", b"a film\\n")`.
+    """
+    if texts:
+        given = ((f"text {i}", text) for i, text in enumerate(texts, 1))
+    else:
+        given = ((f"line {i}", line) for i, line in enumerate(sys.stdin.buffer, 1))
+    at_once = 1 if not texts and sys.stdin.isatty() else LINES_AT_ONCE
+    while chunk := list(itertools.islice(given, at_once)):
+        yield chunk
 
 
 def readable(place, raw):
@@ -220,16 +233,31 @@ def readable(place, raw):
         text.encode()  # bytes that are no UTF-8 come as surrogates in an argument
     except UnicodeError:
         raise UserError(f"{place} is not valid UTF-8") from None
-    if not text.strip():
+    if not any(c.isprintable() and c != " " for c in text):
         raise UserError(f"{place} is empty")
     return text
+
+
+def warn_of_cut(place, translation):
+    """Says on stderr that a `Translation` is of a text longer than the model reads."""
+    if translation.length > translation.read:
+        print(
+            f"{place} has {translation.length} subwords and is cut after "
+            f"{translation.read}",
+            file=sys.stderr,
+        )
 
 
 def text_predictor(entry):
     """Returns a function from texts to pairs of class name and probability."""
     model = load_text_model(entry)
     from attention_zoo.recipes.pipelines import text
+    from attention_zoo.translations import is_translator
 
+    if is_translator(model):
+        raise UserError(
+            f"{entry.name} is a translator: attention-zoo translate {entry.name}"
+        )
     compute, names = text.predictor(model), entry.card.get("classes")
 
     def predictions(texts):
@@ -279,6 +307,9 @@ def explain(args):
     layer = args.layer or explanation.default_layer
     if layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)
+    if hasattr(explanation, "translations"):
+        for i, translation in enumerate(explanation.translations, 1):
+            warn_of_cut(f"text {i}", translation)
     if hasattr(explanation, "tokens"):
         print_shaded(explanation, layer)
     else:

@@ -18,11 +18,15 @@ from attention_zoo.explain import explain
 from attention_zoo.pretrained import list_pretrained, load
 from attention_zoo.registry import create, list_models
 from attention_zoo.rnn_translator import RNNTranslator
+from attention_zoo.subwords import SubwordDetokenizer, SubwordTokenizer
 from attention_zoo.transformer_translator import TransformerTranslator
 from attention_zoo.translate import Translator
+from attention_zoo.translations import translate_texts
 
 __all__ = [
     "RNNTranslator",
+    "SubwordDetokenizer",
+    "SubwordTokenizer",
     "TransformerTranslator",
     "Translator",
     "__version__",
@@ -32,4 +36,5 @@ __all__ = [
     "list_models",
     "list_pretrained",
     "load",
+    "translate_texts",
 ]

@@ -1,7 +1,8 @@
 """`explain`: which parts of an input a model attended to, and what it predicted.
 
 This file holds what every kind of input shares. A kind is one file that turns a batch
-into an `Explanation`: `explain_text.py`, `explain_series.py`, `explain_images.py`.
+into an `Explanation`: `explain_text.py`, `explain_series.py`, `explain_images.py`,
+`explain_translation.py`.
 """
 
 import importlib
@@ -10,12 +11,14 @@ import keras
 import numpy as np
 
 from attention_zoo.layers import record_attention
+from attention_zoo.translations import is_translator
 
 # Kind of input -> "module:function", imported when an input of this kind comes.
 EXPLAINERS = {
     "images": "attention_zoo.explain_images:explain_images",
     "series": "attention_zoo.explain_series:explain_series",
     "text": "attention_zoo.explain_text:explain_text",
+    "translation": "attention_zoo.explain_translation:explain_translation",
 }
 
 
@@ -147,7 +150,8 @@ def explain(model, inputs, class_names=None, vocabulary=None):
 
     Returns:
         An `Explanation`: for text, a `TextExplanation`; for series, a
-        `SeriesExplanation`; for images, an `ImageExplanation`.
+        `SeriesExplanation`; for images, an `ImageExplanation`; for a translator of raw
+        strings, a `TranslationExplanation`.
 
     Raises:
         ValueError: When the model takes a kind of input that is not known here, or
@@ -246,6 +250,8 @@ def _kind_of_input(model):
     described = [(t.dtype, t.shape) for t in tensors]
     if len(tensors) == 1:
         dtype, shape = described[0]
+        if dtype == "string" and is_translator(model):
+            return "translation"
         if dtype == "string" or ("int" in dtype and len(shape) == 2):
             return "text"
         if "float" in dtype and len(shape) == 3:
