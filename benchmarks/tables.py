@@ -19,6 +19,8 @@ from attention_zoo.layers.factory import FAMILIES, attention_class
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
 CHOOSING = pathlib.Path("docs/choosing.md")
+BENCHMARKS = pathlib.Path("docs/benchmarks.md")
+LOOPS = ("loop", "compiled_loop")  # of the decoding benchmark
 
 
 def results(cards):
@@ -174,6 +176,27 @@ def vision(file):
     return "\n".join(lines)
 
 
+def decoding(file):
+    """Returns the Markdown table of the decoding benchmark's results, from its CSV."""
+    if not file.exists():
+        return "Not measured yet."
+    with open(file, newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    lines = [
+        "| sentences per second | beam search, one graph | loop | compiled loop "
+        "| to the loop | to the compiled loop |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        beam = float(row["beam_per_second"])
+        loops = [float(row[f"{which}_per_second"]) for which in LOOPS]
+        cells = [row["core"], f"{beam:.0f}"]
+        cells += [f"{rate:.3g}" for rate in loops]
+        cells += [f"{beam / rate:.1f}" for rate in loops]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def twins(cards):
     """Returns the Markdown table of the models with and without their attention.
 
@@ -275,6 +298,9 @@ def main(arguments):
             "vision": vision(pathlib.Path("benchmarks/results/vision.csv")),
             "twins": twins(read_cards("saved_models")),
             "costs": costs(),
+        },
+        BENCHMARKS: {
+            "decoding": decoding(pathlib.Path("benchmarks/results/decoding.csv"))
         },
     }
     stale = 0

@@ -12,3 +12,11 @@ def test_vision_runs_and_its_blocks_agree(capsys, monkeypatch, tmp_path):
     assert main(["--smoke"]) == 0
     assert "6 x 5 x 16" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())  # writes nothing
+
+
+def test_decoding_runs_and_its_loops_agree(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    main = runpy.run_path(str(ROOT / "benchmarks" / "decoding.py"))["main"]
+    assert main(["--smoke"]) == 0
+    assert "rnn_translator: " in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())  # writes nothing

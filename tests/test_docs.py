@@ -110,6 +110,12 @@ def test_the_table_of_memory_equals_the_measurements():
     assert between("memory") == TABLES["memory"](file)
 
 
+def test_the_table_of_decoding_equals_the_measurements():
+    document = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    file = ROOT / "benchmarks" / "results" / "decoding.csv"
+    assert between("decoding", document) == TABLES["decoding"](file)
+
+
 def test_lists_of_scores_and_normalizers():
     from attention_zoo.layers.normalizers import NORMALIZERS
     from attention_zoo.layers.scores import SCORES

@@ -1,0 +1,180 @@
+"""Beam search over many sentences in one graph, against a loop over single sentences.
+
+    python -m benchmarks decoding [--smoke]
+
+With the same core, in the same process, on TensorFlow in float32:
+
+- `beam`: a beam search, beam 5, over all sentences at once in one compiled function.
+- `loop`: greedy search in Python, a sentence after the other, a step after the other.
+- `compiled_loop`: the same loop with `encode` and `step` compiled.
+
+The cores are untrained, of the size of the recipes, and cannot end a sentence, so that
+all take the same number of steps. The three take turns. Promised: a median of sentences
+per second at least 5 times that of `loop`, although a beam is five times the work of
+greedy search. Writes `benchmarks/results/decoding.csv`; `make tables` shows it in
+docs/benchmarks.md.
+"""
+
+import argparse
+import csv
+import pathlib
+import statistics
+import time
+
+VOCABULARY, BEAM, START = 4000, 5, 2
+SENTENCES, SOURCE, STEPS = 64, 16, 20
+LOOPED, ROUNDS = 4, 7  # sentences of the loops in a round; sentences cost the same
+PROMISE = 5.0
+CORES = {
+    "rnn_translator": {"embedding_dim": 256, "units": 256},
+    "transformer_translator": {
+        "width": 256,
+        "num_layers": 3,
+        "num_heads": 4,
+        "intermediate_dim": 512,
+    },
+}
+RESULTS = pathlib.Path("benchmarks/results")
+FIELDS = [
+    "core",
+    "sentences",
+    "source_length",
+    "steps",
+    "beam_size",
+    "rounds",
+    "beam_per_second",
+    "loop_per_second",
+    "compiled_loop_per_second",
+]
+
+
+def make_core(name, vocabulary):
+    """Returns an untrained translator with one vocabulary of both languages."""
+    import keras
+
+    import attention_zoo
+
+    keras.utils.set_random_seed(0)
+    sizes = dict.fromkeys(
+        ("source_vocabulary_size", "target_vocabulary_size"), vocabulary
+    )
+    return attention_zoo.create(name, **sizes, **CORES[name], share_embeddings=True)
+
+
+def batched_search(core, steps, vocabulary):
+    """Returns a compiled function from ids `(B, S)` to tokens `(B, 1, T)`."""
+    import tensorflow as tf
+
+    from attention_zoo.beam_search import beam_search
+
+    signature = [tf.TensorSpec((None, None), "int32")]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def search(source):
+        states, memory = core.encode(source, steps)
+        shape = tf.shape(source)
+        end = vocabulary  # which no token is
+        return beam_search(
+            core.step,
+            states,
+            (shape[0], shape[1]),
+            steps,
+            START,
+            end,
+            memory,
+            beam_size=BEAM,
+        ).tokens
+
+    return search
+
+
+def greedy_loop(core, steps, compiled):
+    """Returns a function from ids `(N, S)` to tokens `(N, T)`, one by one."""
+    import numpy as np
+    import tensorflow as tf
+
+    encode, step = core.encode, core.step
+    if compiled:
+        encode = tf.function(encode, autograph=False)
+        step = tf.function(step, autograph=False)
+
+    def search(source):
+        found = []
+        for row in source:
+            states, memory = encode(tf.constant(row[None]), steps)
+            token, tokens = START, []
+            for _ in range(steps):
+                given, states, _ = step(tf.constant([token]), states, memory)
+                token = int(np.argmax(given[0, 1:])) + 1  # not padding
+                tokens.append(token)
+            found.append(tokens)
+        return np.array(found)
+
+    return search
+
+
+def race(name, sentences, steps, looped, rounds, vocabulary=VOCABULARY):
+    """Returns the row of one core."""
+    import numpy as np
+    import tensorflow as tf
+
+    core = make_core(name, vocabulary)
+    source = np.random.default_rng(0).integers(4, vocabulary, (sentences, SOURCE))
+    source = source.astype("int32")
+    together = tf.constant(source)
+    batched = batched_search(core, steps, vocabulary)
+    loops = {
+        "loop": greedy_loop(core, steps, compiled=False),
+        "compiled_loop": greedy_loop(core, steps, compiled=True),
+    }
+    check_equal(core, source[:looped], loops, steps, vocabulary)
+    calls = {"beam": (lambda: batched(together).numpy(), sentences)}
+    for which, search in loops.items():
+        calls[which] = (lambda search=search: search(source[:looped]), looped)
+    rates = {which: [] for which in calls}
+    for i in range(rounds + 1):
+        for which, (call, count) in calls.items():
+            start = time.perf_counter()
+            tokens = call()
+            seconds = time.perf_counter() - start
+            assert (tokens != 0).all()  # every step was taken
+            if i:  # the first one traces
+                rates[which].append(count / seconds)
+    medians = [round(statistics.median(rates[which]), 2) for which in calls]
+    return [name, sentences, SOURCE, steps, BEAM, rounds, *medians]
+
+
+def check_equal(core, source, loops, steps, vocabulary):
+    """Raises `AssertionError` where the loops are not the package's greedy search."""
+    import numpy as np
+    import tensorflow as tf
+
+    from attention_zoo.decoding import greedy
+
+    states, memory = core.encode(tf.constant(source), steps)
+    given = (core.step, states, source.shape, steps, START, vocabulary, memory)
+    expected = greedy(*given).tokens[:, 0]
+    for search in loops.values():
+        np.testing.assert_array_equal(search(source), expected)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks decoding")
+    parser.add_argument("--smoke", action="store_true", help="seconds, writes nothing")
+    smoke = parser.parse_args(arguments).smoke
+    rows = []
+    for name in list(CORES)[: 1 if smoke else None]:
+        sizes = (3, 2, 1, 1, 50) if smoke else (SENTENCES, STEPS, LOOPED, ROUNDS)
+        rows.append(dict(zip(FIELDS, race(name, *sizes), strict=True)))
+        print(*(f"{key} {value}" for key, value in rows[-1].items()), sep=", ")
+    ratios = [row["beam_per_second"] / row["loop_per_second"] for row in rows]
+    for row, ratio in zip(rows, ratios, strict=True):
+        print(f"{row['core']}: {ratio:.1f} times, promised {PROMISE}")
+    if smoke:
+        return 0
+    RESULTS.mkdir(exist_ok=True)
+    with open(RESULTS / "decoding.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return 0 if min(ratios) >= PROMISE else 1
