@@ -15,9 +15,16 @@ import traceback
 
 import numpy as np
 
-from attention_zoo.recipes import _card, _checkpoint, _distribute, _export, _processes
+from attention_zoo.recipes import (
+    _card,
+    _checkpoint,
+    _distribute,
+    _export,
+    _processes,
+    _recipe,
+)
 from attention_zoo.recipes._errors import UserError, one_line
-from attention_zoo.recipes._rendezvous import Meeting
+from attention_zoo.recipes._rendezvous import Meeting, Missing
 
 STOP_SECONDS = 5  # for the launcher to stop a process that has lost another
 
@@ -39,23 +46,38 @@ def train(recipe, seeds, data_dir, out, smoke, options):
         if not first:
             silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(silence))
-        with met(recipe, seeds, smoke, options):
-            if first:
-                _export.check_target(out, recipe.name)
-            hide_gpus_from_tensorflow()
-            options.prepare(recipe, seeds[0])
-            pipeline = _run.load_pipeline(recipe, data_dir, smoke)
-            pipeline.batches("train", seed=0)  # what is missing shows now
-            own = first and _checkpoint.Checkpoints(
-                _checkpoint.folder_of(out, recipe.name),
-                _run.fingerprint(recipe, pipeline, seeds, options),
-                options.resume,
-            )
+        try:
+            with met(recipe, seeds, smoke, options):
+                if first:
+                    _export.check_target(out, recipe.name)
+                hide_gpus_from_tensorflow()
+                options.prepare(recipe, seeds[0])
+                pipeline = _recipe.load_pipeline(recipe, data_dir, smoke)
+                pipeline.batches("train", seed=0)  # what is missing shows now
+                own = first and _checkpoint.Checkpoints(
+                    _checkpoint.folder_of(out, recipe.name),
+                    _run.fingerprint(recipe, pipeline, seeds, options),
+                    options.resume,
+                )
+        except Missing:
+            if options.resume and trained(recipe, seeds, out):
+                return True  # killed while it published: the others have ended
+            raise
         connect(recipe, options)
         with ending_all(own, count):
             _run.fit_all(recipe, pipeline, seeds, options, Kept(own))
             disconnect()
     return first
+
+
+def trained(recipe, seeds, out):
+    """Returns whether all runs of a training have come to their end."""
+    from attention_zoo.recipes import _run
+
+    folder = _checkpoint.folder_of(out, recipe.name)
+    labels = ["model"] + [_run.TWIN] * (recipe.config.get("attention") is not None)
+    names = [f"{label}-seed{seed}.npz" for label in labels for seed in seeds]
+    return all((folder / name).exists() for name in names)
 
 
 def hand_over(words):

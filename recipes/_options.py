@@ -154,14 +154,16 @@ class Options:
             keras.config.set_dtype_policy(before)
 
     def loggers(self, run):
-        """Returns the callbacks that write logs.
+        """Returns the callbacks that write logs; of several processes, 0 writes.
 
         Args:
             run: Name of the run, a folder in that of the logs.
         """
         import keras
 
-        made = []
+        made: list = []
+        if self.process_id:
+            return made
         if self.tensorboard:
             folder = os.path.join(self.tensorboard, run)
             made.append(keras.callbacks.TensorBoard(folder, write_graph=False))

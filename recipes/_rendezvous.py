@@ -35,6 +35,10 @@ def parse_address(text):
     return host, number
 
 
+class Missing(UserError):
+    """Process 0 has waited for others in vain."""
+
+
 class Line:
     """A connection that takes dicts, each as a line of JSON."""
 
@@ -137,6 +141,8 @@ class Meeting:
         while len(self._lines) < self.count - 1 and problem is None:
             problem = self._admit(until)
         self._tell(problem)
+        if problem and time.monotonic() >= until:
+            raise Missing(problem)
         _raise(problem)
 
     def _admit(self, until):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from attention_zoo.recipes import _launch, _rendezvous
+from attention_zoo.recipes import _checkpoint, _hosts, _launch, _rendezvous
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes._rendezvous import Meeting, parse_address
 
@@ -230,6 +230,22 @@ def test_nobody_comes(refused_on_jax, port):
     assert "process 1 of 2 has not come to the coordinator 127.0.0.1" in message
     message = refused_on_jax(*place(port, 1))
     assert f"the coordinator 127.0.0.1:{port} has not answered in 0.3 s" in message
+
+
+def test_a_kill_in_the_publication_needs_process_0_alone(command, port, tmp_path):
+    """The others have ended; its runs are trained."""
+    folder = _checkpoint.folder_of(tmp_path, RECIPE)
+    folder.mkdir()
+    words = (*TRAIN, "--resume", "--out", tmp_path, *place(port, 0))
+    handed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.config, "backend", lambda: "jax")
+        patch.setattr(_hosts, "hand_over", handed.append)
+        (folder / "model-seed0.npz").write_bytes(b"")
+        assert command(*words)[0] == 2  # the twin is not
+        (folder / "no_attention-seed0.npz").write_bytes(b"")
+        assert command(*words)[0] == 0
+    assert handed == [[str(word) for word in words]]
 
 
 @pytest.mark.parametrize(
