@@ -13,11 +13,12 @@ import tempfile
 
 import numpy as np
 
-from attention_zoo.recipes import _card_images, _card_series
+from attention_zoo.recipes import _card_images, _card_series, _card_translation
 from attention_zoo.recipes._measure import peak_memory_mb
 
 __all__ = ["measurements", "over_seeds", "peak_memory_mb", "render", "write"]
 
+OTHER_KINDS = {"series": _card_series, "translation": _card_translation}
 PACKAGES = ("attention-zoo", "keras", "tensorflow", "tensorflow-datasets", "numpy")
 
 
@@ -124,10 +125,10 @@ def write(folder, card, recipe):
 def render(card, recipe):
     """Returns the model card as Markdown."""
     introduction, results, use, figures = _introduction, _results, _use, _figures
-    if recipe.kind == "series":
-        series = _card_series
-        introduction, results = series.introduction, series.results
-        use, figures = series.use, series.figures
+    if recipe.kind in OTHER_KINDS:
+        own = OTHER_KINDS[recipe.kind]
+        introduction, results = own.introduction, own.results
+        use, figures = own.use, own.figures
     elif recipe.kind == "images":
         use, figures = _card_images.use, _card_images.figures
     return "\n".join(

@@ -173,6 +173,8 @@ def write_files(folder, pipeline, servable, runs, twins):
         inputs, _ = pipeline.examples(6)
         names = getattr(pipeline, pipeline.FACTS[0])
         _plots.attention(folder / "attention.png", servable, inputs, names)
+    if hasattr(pipeline, "draw"):
+        pipeline.draw(folder, runs, twins)
     _export.write_models(servable, folder, pipeline.raw("test")[0][:64])
 
 

@@ -1,7 +1,7 @@
 """Subwords inside a saved model: sentences to ids, and results back to sentences.
 
-Strings exist in TensorFlow alone, so this one file of the zoo asks for it, and only when
-a sentence comes. Nothing beyond plain TensorFlow is needed, at serving time either.
+Strings exist in TensorFlow alone, so this one file of the zoo asks for it, and only
+when a sentence comes. Nothing but plain TensorFlow is needed when a SavedModel serves.
 """
 
 import keras
@@ -86,9 +86,11 @@ class SubwordTokenizer(_Vocabulary):
 
     Call arguments:
         text: String tensor `(B,)`, UTF-8.
+        return_words: Whether to return the words as well. Defaults to `False`.
 
     Returns:
-        int32 ids `(B, T)`, 0 after the last; `T` is at least 1.
+        int32 ids `(B, T)`, 0 after the last; `T` is at least 1. With `return_words`
+        also the word that each id is of, strings `(B, T)`.
 
     Raises:
         ValueError: for an argument out of its range.
@@ -111,14 +113,9 @@ class SubwordTokenizer(_Vocabulary):
     def build(self, text_shape=None):
         self.built = True
 
-    def call(self, text):
-        ids, _ = self._tokenize(text)
-        return ids
-
-    def words(self, text):
-        """Returns the word that each id belongs to, strings `(B, T)`, raw."""
-        _, words = self._tokenize(text)
-        return words
+    def call(self, text, return_words=False):
+        ids, words = self._tokenize(text)
+        return (ids, words) if return_words else ids
 
     def lengths(self, text):
         """Returns how many ids each sentence has without the cut, integers `(B,)`."""
@@ -135,9 +132,10 @@ class SubwordTokenizer(_Vocabulary):
             last = tf.fill((ids.nrows(), 1), END_ID)
             ids = tf.concat([ids, last], axis=1)
             words = tf.concat([words, tf.fill((words.nrows(), 1), "")], axis=1)
-        width = tf.maximum(1, tf.reduce_max(ids.row_lengths()))
-        shape = (None, width)
-        return ids.to_tensor(shape=shape), words.to_tensor("", shape=shape)
+        ids, words = ids.to_tensor(), words.to_tensor("")
+        missing = tf.maximum(1 - tf.shape(ids)[1], 0)  # where all texts are empty
+        room = [[0, 0], [0, missing]]
+        return tf.pad(ids, room), tf.pad(words, room, constant_values="")
 
     def _subwords(self, text):
         """Returns ids and their words, ragged `(B, None)`."""
@@ -193,8 +191,11 @@ class SubwordTokenizer(_Vocabulary):
         ids = tf.concat([first, ids], axis=1)
         return tf.ragged.boolean_mask(ids, ids >= 0)
 
-    def compute_output_spec(self, text):
-        return keras.KerasTensor((text.shape[0], None), dtype="int32")
+    def compute_output_spec(self, text, return_words=False):
+        shape = (text.shape[0], None)
+        ids = keras.KerasTensor(shape, dtype="int32")
+        words = keras.KerasTensor(shape, dtype="string")
+        return (ids, words) if return_words else ids
 
     def get_config(self):
         return {**super().get_config(), "max_length": self.max_length, "end": self.end}
@@ -213,7 +214,7 @@ class SubwordDetokenizer(_Vocabulary):
     Call arguments:
         tokens: int32 ids `(B, T)` or `(B, R, T)`.
         alignment: Float tensor `(B, T, S)` or `(B, R, T, S)`.
-        words: String tensor `(B, S)`: see `SubwordTokenizer.words`.
+        words: String tensor `(B, S)`, the words of the source: see `SubwordTokenizer`.
 
     Returns:
         String tensor `(B,)` or `(B, R)`.

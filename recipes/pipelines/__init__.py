@@ -17,5 +17,6 @@ A pipeline module holds a class `Pipeline(recipe, data_dir=None, smoke=False)`:
 * `evaluate(model, split, sample=None)`: dict of metrics, of a core or a servable;
 * `baselines()`: functions by name, each giving a dict of test metrics;
 * `attention_report(servable)`: dict of what is known about the weights;
-* `examples(count)`: raw test inputs for the attention picture.
+* `examples(count)`: raw test inputs for the attention picture;
+* `draw(folder, runs, twins)`: pictures of its own, if it has any.
 """

@@ -11,6 +11,7 @@ import tensorflow as tf
 import attention_zoo
 from attention_zoo.recipes import _baselines, _data, _word_vectors
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes.pipelines._batches import by_length, pad
 from attention_zoo.recipes.pipelines._classification import Classification
 from attention_zoo.recipes.pipelines._shared import mean_correlation
 
@@ -148,8 +149,8 @@ class Pipeline(Classification):
 
         def one_pass():
             rng = None if seed is None else np.random.default_rng([seed, next(passes)])
-            for rows in _by_length([len(row) for row in ids], size, rng):
-                batch = _pad([ids[i] for i in rows])
+            for rows in by_length([len(row) for row in ids], size, rng):
+                batch = pad([ids[i] for i in rows])
                 if rng is not None:
                     batch = self._drop_words(batch, rng)
                 yield batch, labels[rows]
@@ -274,9 +275,9 @@ def predictor(model, batch_size=256):
 
     def compute(inputs):
         outputs: list = [None] * len(inputs)
-        for rows in _by_length([len(value) for value in inputs], batch_size, None):
+        for rows in by_length([len(value) for value in inputs], batch_size, None):
             batch = [inputs[i] for i in rows]
-            batch = tf.constant(batch if given.dtype == "string" else _pad(batch))
+            batch = tf.constant(batch if given.dtype == "string" else pad(batch))
             for i, output in zip(rows, step(batch).numpy(), strict=True):
                 outputs[i] = output
         return np.stack(outputs)
@@ -310,35 +311,3 @@ def _generated_split(name):
         np.array([review["label"] for review in reviews]),
         [np.array(review["marks"]) for review in reviews],
     )
-
-
-def _by_length(lengths, size, rng):
-    """Returns lists of indices, each a batch of like lengths.
-
-    Args:
-        lengths: The length of each example.
-        size: Number of examples in a batch.
-        rng: NumPy generator that jitters the lengths, lets the odd batch fall
-            anywhere and shuffles the batches. None keeps the plain order.
-    """
-    lengths = np.asarray(lengths, dtype="float64")
-    if rng is None:
-        order = np.argsort(lengths, kind="stable")
-        return [order[i : i + size] for i in range(0, len(order), size)]
-    order = np.argsort(lengths + rng.uniform(-15, 15, len(lengths)), kind="stable")
-    odd = len(order) % size
-    at = size * rng.integers(0, len(order) // size + 1)  # where the odd batch lies
-    cuts = [
-        c if c <= at else c - size + odd for c in range(size, len(order) + size, size)
-    ]
-    batches = np.split(order, cuts[:-1]) if odd else np.split(order, len(order) // size)
-    return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def _pad(rows, multiple=16):
-    """Stacks id arrays into `(B, T)`, T rounded up so that few shapes occur."""
-    longest = max(1, max(len(row) for row in rows))
-    batch = np.zeros((len(rows), -(-longest // multiple) * multiple), "int32")
-    for target, row in zip(batch, rows, strict=True):
-        target[: len(row)] = row
-    return batch

@@ -15,6 +15,7 @@ TYPES = {"batch_size": int, "learning_rate": float, "train_split": str}
 METRICS = {
     "text": {"accuracy"},
     "images": {"accuracy"},
+    "translation": {"bleu", "exact_match"},
     "series": {f"{metric}_{h}" for metric in ("mse", "mae") for h in range(1, 1000)},
 }
 

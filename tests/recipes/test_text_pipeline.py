@@ -39,7 +39,7 @@ def rows_of(batches):
 def test_batches_hold_every_example_once(count, seed):
     rng = None if seed is None else np.random.default_rng(seed)
     lengths = np.random.default_rng(count).integers(1, 300, count)
-    batches = text._by_length(lengths, 13, rng)
+    batches = text.by_length(lengths, 13, rng)
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
     assert len(batches) == -(-count // 13)
     assert sum(len(batch) != 13 for batch in batches) <= 1
@@ -105,7 +105,7 @@ def test_predictions_come_back_in_order(pipeline, core):
 def test_the_servable_reads_what_training_read(pipeline, core):
     """Strings through the model give what their token ids give through its core."""
     cut = text.Pipeline(RECIPE.replace(max_length=11), smoke=True)
-    ids = text._pad(cut._ids["test"])
+    ids = text.pad(cut._ids["test"])
     assert (ids != 0).sum(axis=-1).max() == 11
     expected = np.asarray(core(ids, training=False))
     outputs = text.predict(cut.servable(core), cut.raw("test")[0])
@@ -119,9 +119,9 @@ def test_attention_on_the_marked_words(pipeline, core):
     assert report["uniform_mass"] == pytest.approx(np.mean(shares))
     layer = core.get_layer("attention")
     states = keras.Model(core.input, core.get_layer("lstm").output)
-    ids = text._pad(pipeline._ids["test"][:29])
+    ids = text.pad(pipeline._ids["test"][:29])
     _, weights = layer(states(ids), mask=ids != 0, return_attention_scores=True)
-    marks = text._pad([np.array(review["marks"]) for review in reviews])
+    marks = text.pad([np.array(review["marks"]) for review in reviews])
     mass = (np.asarray(weights) * marks).sum(axis=-1).mean()
     assert report["marked_mass"] == pytest.approx(mass, abs=1e-6)
     assert report["marked_texts"] == 29
