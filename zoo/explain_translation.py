@@ -146,7 +146,8 @@ class TranslationExplanation(Explanation):
             axes.tick_params(length=0)
             title = self.verdict(b)
             axes.set_xlabel(title, loc="left", fontsize=9, wrap=True, parse_math=False)
-        figure.colorbar(image, ax=grid[:, 0].tolist(), shrink=min(1, 8 / sum(heights)))
+        shrink = min(1, 8 / sum(heights))
+        figure.colorbar(image, ax=grid[:, 0].tolist(), shrink=shrink, panchor=False)
         return figure
 
 
