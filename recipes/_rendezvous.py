@@ -10,6 +10,7 @@ import json
 import select
 import socket
 import time
+import typing
 
 from attention_zoo.recipes._checkpoint import differences
 from attention_zoo.recipes._errors import UserError, one_line
@@ -93,7 +94,7 @@ class Meeting:
         self._host, self._port = parse_address(address)
         self._lines: dict = {}  # by the other's id
         self._hello: dict = {}
-        self._server = self._listen() if process == 0 else None
+        self._server: typing.Any = self._listen() if process == 0 else None
 
     def _listen(self):
         """Returns the listening socket, on all interfaces as JAX's is."""
