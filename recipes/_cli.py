@@ -219,10 +219,11 @@ def _add_execution(command):
     )
     command.add_argument(
         "--distribute",
-        choices=["mirrored", "data_parallel"],
+        choices=["mirrored", "data_parallel", "model_parallel"],
         metavar="HOW",
         help="mirrored: on all devices of this machine, by TensorFlow; data_parallel: "
-        "on those of one or several processes, by JAX; the global batch is the same",
+        "on those of one or several processes, by JAX; the global batch is the same; "
+        "model_parallel: weights split among the devices of one process, by JAX",
     )
     _add_processes(command)
     command.add_argument(
@@ -317,8 +318,8 @@ def _explain(commands):
         commands,
         "explain",
         _commands.explain,
-        "Shades words, images or the past of a series by attention, here and in a "
-        "picture.",
+        "Shades words, images, the past of a series or both sides of a translation by "
+        "attention, here and in a picture.",
     )
     _add_entry(command)
     command.add_argument(

@@ -10,6 +10,7 @@ import shlex
 import sys
 import warnings
 
+from attention_zoo.explain import NoAttentionError
 from attention_zoo.pretrained import find
 from attention_zoo.recipes import (
     _config,
@@ -70,8 +71,8 @@ def train_on_jax(args, recipe, seeds, out, options):
     backend = keras.config.backend()
     if backend != "jax":
         raise UserError(
-            f"--distribute data_parallel needs Keras on JAX, and it runs on {backend}: "
-            "set KERAS_BACKEND=jax"
+            f"--distribute {args.distribute} needs Keras on JAX, and it runs on "
+            f"{backend}: set KERAS_BACKEND=jax"
         )
     from attention_zoo.recipes import _hosts
 
@@ -303,7 +304,10 @@ def explain(args):
         inputs = [readable(f"text {i}", text) for i, text in enumerate(args.text, 1)]
         model = load_text_model(entry)
         names = entry.card.get("classes")
-    explanation = attention_zoo.explain(model, inputs, class_names=names)
+    try:
+        explanation = attention_zoo.explain(model, inputs, class_names=names)
+    except NoAttentionError as error:
+        raise UserError(f"{entry.name}: {error}") from None
     layer = args.layer or explanation.default_layer
     if layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)

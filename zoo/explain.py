@@ -22,6 +22,10 @@ EXPLAINERS = {
 }
 
 
+class NoAttentionError(ValueError):
+    """A model that has no attention weights to show."""
+
+
 class Explanation:
     """The predictions for a batch of inputs, with the attention that led to them.
 
@@ -53,7 +57,7 @@ class Explanation:
         self.weights = self._named_weights()
         if not self.weights:
             shapes = {name: r.weights.shape for name, r in records.items()}
-            raise ValueError(
+            raise NoAttentionError(
                 f"`explain` needs an attention layer with {self.needs}. "
                 f"Received: weights of the shapes {shapes}, inputs of the shape "
                 f"{mask.shape}"

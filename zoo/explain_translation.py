@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 
-from attention_zoo.explain import Explanation
+from attention_zoo.explain import Explanation, NoAttentionError
 from attention_zoo.layers import record_attention
 from attention_zoo.layers.recording import AttentionRecord
 from attention_zoo.subwords import END_ID, SPACE, UNKNOWN_ID
@@ -46,7 +46,7 @@ class TranslationExplanation(Explanation):
                 rows, columns = translation.alignments[0].shape
                 weights[b, :rows, :columns] = translation.alignments[0]
         if self.mask.any() and steps and not weights.any():
-            raise ValueError(
+            raise NoAttentionError(
                 f"`explain` needs {self.needs}, and a translator without attention has "
                 f"none. Received: model={self.model.name!r}"
             )

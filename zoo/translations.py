@@ -104,8 +104,8 @@ class TextTranslator:
         self.parts = dataclasses.replace(parts, translator=translator)
         self.batch_size = min(batch_size, max(1, MOST_ROWS // beams_of(search)))
         text = keras.Input((), dtype="string", name="text")
-        ids, words = parts.tokenizer(text, return_words=True)
-        self._graph = keras.Model(text, [ids, words, *translator(ids)])
+        ids, words, lengths = _Reader(parts.tokenizer)(text)
+        self._graph = keras.Model(text, [ids, words, lengths, *translator(ids)])
         self._graph.jit_compile = False  # XLA knows no strings
 
     def __call__(self, texts):
@@ -115,8 +115,8 @@ class TextTranslator:
         for start in range(0, len(texts), self.batch_size):
             rows = order[start : start + self.batch_size]
             batch = ops.convert_to_tensor([texts[i] for i in rows])
-            ids, words, *outputs = self._graph.predict_on_batch(batch)
-            read = Read(ids, words, self.parts.lengths(batch))
+            ids, words, lengths, *outputs = self._graph.predict_on_batch(batch)
+            read = Read(ids, words, lengths)
             for i, result in zip(rows, self.parts.results(read, outputs), strict=True):
                 found[i] = result
         return found
@@ -180,6 +180,23 @@ class Read:
     lengths: np.ndarray
 
 
+class _Reader(keras.layers.Layer):
+    """From texts to the three tensors of `Read`."""
+
+    def __init__(self, tokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self._convert_input_args = False  # strings stay what they are
+
+    def call(self, text):
+        ids, words = self.tokenizer(text, return_words=True)
+        return ids, words, self.tokenizer.lengths(text) - int(self.tokenizer.end)
+
+    def compute_output_spec(self, text):
+        ids, words = self.tokenizer.compute_output_spec(text, return_words=True)
+        return ids, words, keras.KerasTensor(text.shape, dtype="int64")
+
+
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """The layers of a translator, and what they make of texts together."""
@@ -195,13 +212,7 @@ class Parts:
     def read(self, texts):
         """Returns the `Read` of a list of texts, or of one."""
         batch = ops.convert_to_tensor(_in_utf8(texts))
-        ids, words = map(ops.convert_to_numpy, self.tokenizer(batch, return_words=True))
-        return Read(ids, words, self.lengths(batch))
-
-    def lengths(self, batch):
-        """Returns how many subwords texts have without the cut, the end not counted."""
-        lengths = ops.convert_to_numpy(self.tokenizer.lengths(batch))
-        return lengths - int(self.tokenizer.end)
+        return Read(*map(ops.convert_to_numpy, _Reader(self.tokenizer)(batch)))
 
     def results(self, read, outputs):
         """Returns a `Translation` for each text.

@@ -145,6 +145,7 @@ def test_show(command, tmp_path):
         (["show", "AttentionPoolin"], "Did you mean AttentionPooling"),
         (["evaluate", "no_words"], "Unknown trained model 'no_words'"),
         (["predict", "no_words", "text"], "Unknown trained model 'no_words'"),
+        (["translate", "no_words", "text"], "Unknown trained model 'no_words'"),
         (["explain", "no_words", "text"], "Unknown trained model 'no_words'"),
         (["explain", "no_words"], "required: TEXT"),
         (["export", "no/words"], "no trained model in the folder no/words"),
@@ -227,6 +228,7 @@ def test_another_backend(refused, tmp_path, monkeypatch):
         ["train", RECIPE, "--smoke"],
         ["evaluate", "words"],
         ["predict", "words", "a film"],
+        ["translate", "words", "a film"],
         ["explain", "words", "a film"],
         ["export", "words"],
     ):

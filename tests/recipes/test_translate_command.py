@@ -41,6 +41,7 @@ def home(tmp_path_factory):
     """A folder with `saved_models`: one copies, one is untrained, one is another."""
     home = tmp_path_factory.mktemp("translate")
     write_entry(home / "saved_models" / "copier", make_translator(max_length=7))
+    write_entry(home / "saved_models" / "blind", make_translator(looks=False))
     keras.utils.set_random_seed(3)
     sizes = ("source_vocabulary_size", "target_vocabulary_size")
     core = attention_zoo.create(
@@ -72,7 +73,8 @@ def read(monkeypatch):
     return give
 
 
-def test_a_line_in_a_line_out(command, read):
+def test_a_line_in_a_line_out(command, read, monkeypatch):
+    monkeypatch.setattr(_commands, "LINES_AT_ONCE", 4)  # two of them are sentences
     read(LINES)
     code, out, err = command("translate", "copier")
     assert code == 2
@@ -87,14 +89,7 @@ def test_a_line_in_a_line_out(command, read):
         "",
     ]
     cut = "line 5 has 24 subwords and is cut after 6"
-    assert err.splitlines() == [*ERRORS, cut]
-
-
-def test_many_lines_keep_their_order(command, read, monkeypatch):
-    monkeypatch.setattr(_commands, "LINES_AT_ONCE", 8)
-    lines = ["a " * (n % 4) + ["dog", "cat", "zzyzx"][n % 3] for n in range(19)]
-    read("\n".join(lines).encode())
-    assert command("translate", "copier") == (0, "\n".join(lines) + "\n", "")
+    assert err.splitlines() == [*ERRORS, cut]  # in the order of the chunks
 
 
 def test_several_best(command):
@@ -149,6 +144,11 @@ def test_explain(command, tmp_path):
     ]
     assert out.endswith(f"\n{picture}\n")
     assert pathlib.Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_explain_without_attention(refused):
+    message = refused("explain", "blind", "a dog")
+    assert message.startswith("blind: `explain` needs weights of the source")
 
 
 def test_as_a_process(start_command, command, read, home):
