@@ -15,6 +15,7 @@ import sys
 
 from attention_zoo.layers import get_family, list_attentions
 from attention_zoo.layers.factory import FAMILIES, attention_class
+from attention_zoo.recipes import _card_translation
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
@@ -27,9 +28,9 @@ def results(cards):
     """Returns the Markdown table of test accuracies.
 
     Args:
-        cards: List of parsed `card.json`s; those of forecasters are left out.
+        cards: List of parsed `card.json`s; those of classifiers are taken.
     """
-    cards = [card for card in cards if "horizons" not in card]
+    cards = [card for card in cards if "classes" in card]
     if not cards:
         return "No model has been trained yet."
     lines = [
@@ -91,6 +92,41 @@ def forecasts(cards):
                 parts.append(f"| {' | '.join(cells)} |")
         parts.append("")
     return "\n".join(parts).rstrip()
+
+
+def translations(cards):
+    """Returns the Markdown table of the translators' scores.
+
+    Args:
+        cards: List of parsed `card.json`s; those of translators are taken.
+    """
+    cards = [card for card in cards if "languages" in card]
+    if not cards:
+        return "No translator has been trained yet."
+    lines = [
+        "| recipe | data | score | test | no attention | nearest neighbour | seeds "
+        "| parameters | file |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for card in sorted(cards, key=lambda card: card["recipe"]):
+        name, keys = card["recipe"], [card["metric"]]
+        keys += ["chrf"] if keys == ["bleu"] else []
+        rows = [
+            card,
+            *map(card["baselines"].get, ("no_attention", "nearest_neighbour")),
+        ]
+        cells = [
+            f"[{name}](saved_models/{name}/README.md)",
+            f"`{card['dataset']}`, {' to '.join(card['languages'])}",
+            ", ".join(_card_translation.name_of(key) for key in keys),
+        ]
+        for row in rows:
+            figures = [_card_translation.figure(row, key) for key in keys if row]
+            cells.append(", ".join(figures))
+        cells += [str(len(card["seeds"])), f"{card['parameters']:,}"]
+        cells.append(f"{card['model_file_mb']} MB")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def families():
@@ -212,7 +248,10 @@ def twins(cards):
         if twin is None:
             continue
         key, measure = "accuracy", "test accuracy"
-        if "horizons" in card:
+        if "languages" in card:
+            key = card["metric"]
+            measure = f"test {_card_translation.name_of(key)}"
+        elif "horizons" in card:
             key = f"mse_{max(card['horizons'])}"
             measure = f"test MSE, horizon {max(card['horizons'])}; lower is better"
         attention = card["settings"].get("attention") or card["model"]
@@ -289,6 +328,7 @@ def main(arguments):
         README: {
             "results": results(read_cards("saved_models")),
             "forecasts": forecasts(read_cards("saved_models")),
+            "translations": translations(read_cards("saved_models")),
             "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
             "families": families(),
         },

@@ -8,7 +8,6 @@ import os
 import pathlib
 import shlex
 import sys
-import warnings
 
 from attention_zoo.explain import NoAttentionError
 from attention_zoo.pretrained import find
@@ -347,9 +346,10 @@ def print_shaded(explanation, layer):
 
 def write_picture(figure, path):
     """Writes a figure to a PNG file, whole or not at all."""
-    with warnings.catch_warnings(), _files.replacing(path) as scratch:
-        warnings.filterwarnings("ignore", message="Glyph")  # drawn as a box
-        figure.savefig(scratch, dpi=110)
+    from attention_zoo.recipes import _plots
+
+    with _files.replacing(path) as scratch:
+        _plots.save(figure, scratch)
 
 
 def export(args):

@@ -1,7 +1,16 @@
 """The pictures of an entry: curves.png and attention.png."""
 
+import warnings
+
 import attention_zoo
 from attention_zoo.recipes import _scores
+
+
+def save(figure, path):
+    """Writes a figure; letters that its font lacks are drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(path, dpi=110)
 
 
 def curves(path, runs, twins):
@@ -38,7 +47,7 @@ def curves(path, runs, twins):
         axes.set(xlabel="epoch", title=key)
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def attention(path, servable, inputs, names):
@@ -51,7 +60,7 @@ def attention(path, servable, inputs, names):
         names: Names of the classes, or of a forecaster's variates.
     """
     explanation = attention_zoo.explain(servable, inputs, class_names=names)
-    explanation.plot().savefig(path, dpi=110)
+    save(explanation.plot(), path)
 
 
 def bleu_by_length(path, runs, twins):
@@ -75,4 +84,4 @@ def bleu_by_length(path, runs, twins):
     axes.set_xticks(range(len(names)), labels)
     axes.set(xlabel="words of the source", ylabel="BLEU on test", ylim=(0, None))
     axes.legend()
-    figure.savefig(path, dpi=110)
+    save(figure, path)
