@@ -122,6 +122,20 @@ class Checkpoints:
         """Whether the folder holds checkpoints of this training."""
         return self._claimed
 
+    @contextlib.contextmanager
+    def telling(self):
+        """Says, when a training does not come to its end, that it can go on."""
+        try:
+            yield
+        except BaseException:
+            self.tell()
+            raise
+
+    def tell(self):
+        """Says that the training can go on, if it can."""
+        if self.written:
+            print(f"kept in {self.folder}: the same command with --resume goes on")
+
     # === Records ===
 
     def save(self, name, facts, arrays=()):

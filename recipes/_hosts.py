@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 
+import keras
 import numpy as np
 
 from attention_zoo.recipes import (
@@ -132,7 +133,6 @@ def hide_gpus_from_tensorflow():
 def connect(recipe, options):
     """Connects the processes by JAX, and checks the batch against all devices."""
     import jax
-    import keras
 
     if options.coordinator is not None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -144,7 +144,8 @@ def connect(recipe, options):
         )
     devices, count = jax.device_count(), jax.process_count()
     try:
-        _distribute.check_batch(recipe, devices)
+        if options.distribute == "data_parallel":
+            _distribute.check_batch(recipe, devices)
         owners = [device.process_index for device in jax.devices()]
         if {owners.count(process) for process in range(count)} != {devices // count}:
             raise UserError(
@@ -155,7 +156,7 @@ def connect(recipe, options):
         disconnect()
         raise
     print(
-        f"data_parallel on {devices} device{'s' * (devices != 1)} of {count} "
+        f"{options.distribute} on {devices} device{'s' * (devices != 1)} of {count} "
         f"process{'es' * (count != 1)}",
         flush=True,
     )
@@ -168,19 +169,56 @@ def disconnect():
     jax.distributed.shutdown()
 
 
-def activate():
-    """Makes Keras share out what it computes; `clear_session` undoes it."""
-    import keras
+def activate(how):
+    """Makes Keras share out what it computes; `clear_session` undoes it.
 
-    keras.distribution.set_distribution(
-        keras.distribution.DataParallel(auto_shard_dataset=False)
-    )
+    Args:
+        how: `"data_parallel"` or `"model_parallel"`.
+    """
+    if how == "model_parallel":
+        distribution = SplitModel()
+    else:
+        distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    keras.distribution.set_distribution(distribution)
 
 
-def parts():
+class SplitModel(keras.distribution.ModelParallel):
+    """Splits kernels and embeddings among the devices of this process.
+
+    Each is split along its last axis that divides: the units of a dense layer, the
+    heads or their size in attention. What has no such axis is whole on every device,
+    and so is the batch. The optimizer's variables lie where their weights do.
+    """
+
+    def __init__(self):
+        import jax
+
+        names = [f"{device.platform}:{device.id}" for device in jax.local_devices()]
+        mesh = keras.distribution.DeviceMesh((1, len(names)), ("batch", "model"), names)
+        super().__init__(
+            layout_map=keras.distribution.LayoutMap(mesh),
+            batch_dim_name="batch",
+            auto_shard_dataset=False,
+        )
+
+    def get_variable_layout(self, variable):
+        layout = super().get_variable_layout(variable)
+        if not variable.path.endswith(("kernel", "embeddings")):
+            return layout
+        count = self.device_mesh.shape[1]
+        splits = [i for i, size in enumerate(variable.shape) if size % count == 0]
+        axes = [None] * len(variable.shape)
+        if splits:
+            axes[splits[-1]] = "model"
+        return keras.distribution.TensorLayout(axes, self.device_mesh)
+
+
+def parts(how):
     """Returns the `Parts` of a batch for the devices of all processes."""
     import jax
 
+    if how == "model_parallel":
+        return _distribute.Parts(1)
     return _distribute.Parts(
         jax.device_count(), jax.process_index(), jax.process_count()
     )
@@ -210,8 +248,8 @@ def ending_all(kept, count):
             code = 1
             traceback.print_exc()
         print(f"attention-zoo: error: {message}", file=sys.stderr)
-        if kept and kept.written:
-            print(f"kept in {kept.folder}: the same commands with --resume go on")
+        if kept:
+            kept.tell()
         sys.stdout.flush()
         os._exit(code)
 

@@ -16,8 +16,9 @@ from attention_zoo.recipes import _processes
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes._rendezvous import parse_address
 
-JAX = "data_parallel"
+ON_JAX = ("data_parallel", "model_parallel")
 GRACE_SECONDS = 3  # for the others to end by themselves once one has
+LOADED_SECONDS = 3600  # local processes are watched, and may start slowly
 SHOWN_LINES = 15  # of what a process printed before it failed
 CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
@@ -30,12 +31,13 @@ def check_flags(args):
     """
     named = ("coordinator", "num_processes", "process_id")
     given = [name for name in named if getattr(args, name) is not None]
-    if not given and args.launch is None and args.distribute != JAX:
+    several = given or args.launch is not None
+    if not several and args.distribute not in ON_JAX:
         return
-    if args.distribute not in (None, JAX):
+    if several and args.distribute not in (None, ON_JAX[0]):
         raise UserError(
             f"--distribute {args.distribute} is of one process: several take "
-            f"--distribute {JAX}"
+            f"--distribute {ON_JAX[0]}"
         )
     if args.launch is not None and given:
         raise UserError(
@@ -59,7 +61,7 @@ def check_flags(args):
         raise UserError(
             "this needs the package 'jax': pip install 'attention-zoo[recipes,jax]'"
         )
-    args.distribute = JAX
+    args.distribute = args.distribute or ON_JAX[0]
 
 
 def check_place(args):
@@ -113,7 +115,7 @@ def launch(words, count):
         stack.callback(_processes.stop, processes)
         for i, log in enumerate(logs):
             given = ["--coordinator", address, "--num-processes", count]
-            given += ["--process-id", i]
+            given += ["--process-id", i, "--coordinator-timeout", LOADED_SECONDS]
             output = None if i == 0 else stack.enter_context(open(log, "wb"))
             processes.append(
                 subprocess.Popen(

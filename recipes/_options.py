@@ -20,8 +20,9 @@ class Options:
         mixed_precision: Whether to train in half precision, which is float16 on a GPU
             and bfloat16 elsewhere. Weights and the published model are float32.
         jit: Whether XLA compiles the training. None leaves it to the pipeline.
-        distribute: None, `"mirrored"` (all devices of this machine, by TensorFlow) or
-            `"data_parallel"` (of one or several processes, by JAX).
+        distribute: None, `"mirrored"` (all devices of this machine, by TensorFlow),
+            `"data_parallel"` (of one or several processes, by JAX) or
+            `"model_parallel"` (weights split among devices of this process, by JAX).
         coordinator: `HOST:PORT` of process 0 of several.
         num_processes: Number of processes. None is one.
         process_id: Integer, this one of several.
@@ -47,7 +48,7 @@ class Options:
     @property
     def on_jax(self):
         """Whether JAX trains, on one or several processes."""
-        return self.distribute == "data_parallel"
+        return self.distribute in ("data_parallel", "model_parallel")
 
     def prepare(self, recipe, seed):
         """Checks what can be checked before the data are read; sets determinism.
@@ -120,7 +121,7 @@ class Options:
         if self.on_jax:
             from attention_zoo.recipes import _hosts
 
-            return _hosts.parts()
+            return _hosts.parts(self.distribute)
         from attention_zoo.recipes import _distribute
 
         return _distribute.Parts(self.strategy().num_replicas_in_sync)
@@ -143,7 +144,7 @@ class Options:
         if self.on_jax:
             from attention_zoo.recipes import _hosts
 
-            _hosts.activate()
+            _hosts.activate(self.distribute)
         before, strategy = keras.config.dtype_policy(), self.strategy()
         if self.mixed_precision:
             keras.config.set_dtype_policy(self.precision())

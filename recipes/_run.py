@@ -1,6 +1,5 @@
 """Training: seeds, the twin without attention, baselines, then one publication."""
 
-import contextlib
 import csv
 import dataclasses
 import os
@@ -80,7 +79,7 @@ def train(
         options.resume,
         handed_over=options.publish,
     )
-    with telling_what_is_kept(kept):
+    with kept.telling():
         runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
         baselines = measure_all(recipe, pipeline, runs, twins, kept)
         best = max(runs, key=lambda run: run.score)
@@ -144,17 +143,6 @@ def fingerprint(recipe, pipeline, seeds, options):
         "versions": _card.versions(),
         "execution": options.facts(),
     }
-
-
-@contextlib.contextmanager
-def telling_what_is_kept(kept):
-    """Says, when a training does not come to its end, that it can go on."""
-    try:
-        yield
-    except BaseException:
-        if kept.written:
-            print(f"kept in {kept.folder}: the same command with --resume goes on")
-        raise
 
 
 def write_files(folder, pipeline, servable, runs, twins):

@@ -36,12 +36,12 @@ def main():
 
         killed_training.prepare()
         if "--publish" not in sys.argv:
-            _run.fit_all = three_times(_run.fit_all)
+            _run.fit_all = more_than_once(_run.fit_all)
     return _cli.main()
 
 
-def three_times(fit_all):
-    """Returns `fit_all` with two more trainings of the model."""
+def more_than_once(fit_all):
+    """Returns `fit_all` with other trainings of the model."""
     from attention_zoo.recipes import _distribute, _run
     from attention_zoo.recipes._options import Options
 
@@ -65,3 +65,36 @@ def three_times(fit_all):
         return runs, twins
 
     return fit
+
+
+# === One model on two devices ===
+
+
+def split_model():
+    """Trains a small model whole and split; prints histories and what was split."""
+    import keras
+    import numpy as np
+
+    import attention_zoo
+    from attention_zoo.recipes import _hosts
+
+    rng = np.random.default_rng(0)
+    ids, targets = rng.integers(0, 11, (12, 5)), rng.normal(size=(12, 3))
+    histories, split = [], []
+    for how in (None, "model_parallel"):
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(0)
+        if how:
+            _hosts.activate(how)
+        inputs = keras.Input((5,), dtype="int32")
+        x = keras.layers.Embedding(11, 8)(inputs)
+        x = attention_zoo.layers.MultiHeadAttention(num_heads=2, key_dim=4)(x, x)
+        x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
+        model = keras.Model(inputs, keras.layers.Dense(3)(x))
+        model.compile(keras.optimizers.AdamW(0.01, use_ema=True), "mse")
+        fitted = model.fit(ids, targets, batch_size=6, epochs=2, verbose=0)
+        histories.append(fitted.history["loss"])
+        for v in model.trainable_variables + model.optimizer.variables:
+            if how and not v.value.is_fully_replicated:
+                split.append([v.path, v.shape])
+    print(json.dumps([histories, split]))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fresh import run_fresh
 
 from attention_zoo.recipes import _checkpoint, _hosts, _launch, _rendezvous
 from attention_zoo.recipes._errors import UserError
@@ -43,15 +44,14 @@ def launched(tmp_path_factory):
 def test_two_processes_give_the_losses_of_one(launched):
     """With dropout and an odd batch; so does a training that is resumed."""
     _, seen, output = launched
-    alone, two, resumed = seen
     assert "data_parallel on 2 devices of 2 processes" in output
     assert "going on after epoch 1" in output
-    assert len(alone) == len(two) == len(resumed) == 2
-    for rows in zip(alone, two, resumed, strict=True):
+    assert [len(rows) for rows in seen] == [2] * 3
+    for rows in zip(*seen, strict=True):
         for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
             values = [row[key] for row in rows]
             assert values == pytest.approx([values[0]] * 3, abs=1e-4), key
-    assert alone[0]["loss"] != alone[1]["loss"]
+    assert seen[0][0]["loss"] != seen[0][1]["loss"]
 
 
 def test_the_entry_is_published_once_on_tensorflow(launched):
@@ -77,6 +77,21 @@ def test_model_and_saved_model_agree(launched):
     expected = model(texts).numpy()
     np.testing.assert_allclose(served.serve(texts).numpy(), expected, atol=1e-6)
     assert expected.std() > 0
+
+
+def test_a_model_that_is_split_between_two_devices():
+    done = run_fresh(
+        "import host_training; host_training.split_model()",
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2 "
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    )
+    (whole, halves), split = json.loads(done.stdout.splitlines()[-1])
+    assert halves == pytest.approx(whole, abs=1e-4)
+    assert whole[1] < whole[0]
+    weights = [path for path, _ in split if path.endswith(("kernel", "embeddings"))]
+    assert len(split) == 4 * len(weights)  # average and two moments of each
+    assert "dense/kernel" in [path for path, shape in split if shape == [40, 3]]
 
 
 # === The meeting before the training ===
@@ -254,6 +269,7 @@ def test_a_kill_in_the_publication_needs_process_0_alone(command, port, tmp_path
         (("--launch", "0"), "--launch must be positive, received 0"),
         (("--launch=2", *place(1, 0)), "all processes on this machine: leave out --c"),
         (("--launch", "2", "--distribute", "mirrored"), "mirrored is of one process"),
+        ((*place(1, 0), "--distribute", "model_parallel"), "_parallel is of one proc"),
         (("--launch", "2", "--deterministic"), "--deterministic is of TensorFlow"),
         (("--distribute", "data_parallel", "--no-jit"), "--no-jit is of TensorFlow"),
         (place(1, 2), "--process-id must be from 0 to 1 with --num-processes 2, re"),
