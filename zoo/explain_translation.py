@@ -83,8 +83,8 @@ class TranslationExplanation(Explanation):
             mean = weights[places].mean(axis=0)
             sums = [float(mean[columns].sum()) for columns in sources]
             best = int(np.argmax(sums))
-            word = "".join(self.target[index][i] for i in places)
-            looked = "".join(self.source[index][i] for i in sources[best])
+            word = _joined(self.target[index], places)
+            looked = _joined(self.source[index], sources[best])
             found.append((word, looked, sums[best]))
         return found
 
@@ -194,6 +194,12 @@ def word_places(pieces, ids):
 def _letter(character):
     """Returns whether it is a letter, or a mark on one: words are made of them."""
     return bool(character) and unicodedata.category(character)[0] in "LM"
+
+
+def _joined(shown, places):
+    """Returns the word of some subwords; one of them may be a space alone."""
+    word = "".join(shown[place] for place in places)
+    return word.replace(SPACE, "") or SPACE
 
 
 def _shown(pieces, ids):

@@ -179,6 +179,13 @@ def test_word_places():
     assert word_places([], []) == []
 
 
+def test_single_characters():
+    """Where a space is a subword of its own, it belongs to the word behind it."""
+    explanation = attention_zoo.explain(make_translator(subwords=["▁", *"ab"]), "ab a")
+    assert explanation.source == [["▁", "a", "b", "▁", "a", "[END]"]]
+    assert explanation.words(0) == [("ab", "ab", 1), ("a", "a", 1)]
+
+
 def test_plot(explanation):
     figure = explanation.plot(max_inputs=2)
     *matrices, _ = figure.axes
