@@ -104,8 +104,8 @@ class TextTranslator:
         self.parts = dataclasses.replace(parts, translator=translator)
         self.batch_size = min(batch_size, max(1, MOST_ROWS // beams_of(search)))
         text = keras.Input((), dtype="string", name="text")
-        ids, words, lengths = _Reader(parts.tokenizer)(text)
-        self._graph = keras.Model(text, [ids, words, lengths, *translator(ids)])
+        ids, words = parts.tokenizer(text, return_words=True)
+        self._graph = keras.Model(text, [ids, words, *translator(ids)])
         self._graph.jit_compile = False  # XLA knows no strings
 
     def __call__(self, texts):
@@ -114,9 +114,11 @@ class TextTranslator:
         order = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), self.batch_size):
             rows = order[start : start + self.batch_size]
-            batch = ops.convert_to_tensor([texts[i] for i in rows])
-            ids, words, lengths, *outputs = self._graph.predict_on_batch(batch)
-            read = Read(ids, words, lengths)
+            batch = [texts[i] for i in rows]
+            ids, words, *outputs = self._graph.predict_on_batch(
+                ops.convert_to_tensor(batch)
+            )
+            read = Read(ids, words, self.parts.lengths(batch, ids))
             for i, result in zip(rows, self.parts.results(read, outputs), strict=True):
                 found[i] = result
         return found
@@ -180,8 +182,8 @@ class Read:
     lengths: np.ndarray
 
 
-class _Reader(keras.layers.Layer):
-    """From texts to the three tensors of `Read`."""
+class _Lengths(keras.layers.Layer):
+    """From texts to how many ids they have without the cut."""
 
     def __init__(self, tokenizer):
         super().__init__()
@@ -189,12 +191,10 @@ class _Reader(keras.layers.Layer):
         self._convert_input_args = False  # strings stay what they are
 
     def call(self, text):
-        ids, words = self.tokenizer(text, return_words=True)
-        return ids, words, self.tokenizer.lengths(text) - int(self.tokenizer.end)
+        return self.tokenizer.lengths(text)
 
     def compute_output_spec(self, text):
-        ids, words = self.tokenizer.compute_output_spec(text, return_words=True)
-        return ids, words, keras.KerasTensor(text.shape, dtype="int64")
+        return keras.KerasTensor(text.shape, dtype="int64")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +211,33 @@ class Parts:
 
     def read(self, texts):
         """Returns the `Read` of a list of texts, or of one."""
-        batch = ops.convert_to_tensor(_in_utf8(texts))
-        return Read(*map(ops.convert_to_numpy, _Reader(self.tokenizer)(batch)))
+        texts = _in_utf8(texts)
+        batch = ops.convert_to_tensor(texts)
+        read = self.tokenizer(batch, return_words=True)
+        ids, words = map(ops.convert_to_numpy, read)
+        return Read(ids, words, self.lengths(texts, ids))
+
+    def lengths(self, texts, ids):
+        """Returns how many subwords texts have without the cut, the end not counted.
+
+        Args:
+            texts: List of B texts in UTF-8.
+            ids: Array `(B, S)` of their ids.
+        """
+        lengths = (ids != 0).sum(axis=-1)
+        full = np.flatnonzero(lengths >= self.tokenizer.max_length)
+        if len(full):  # the others are not cut
+            batch = ops.convert_to_tensor([texts[i] for i in full])
+            lengths[full] = self._lengths.predict_on_batch(batch)
+        return lengths - int(self.tokenizer.end)
+
+    @functools.cached_property
+    def _lengths(self):
+        """A model, since a tokenizer is slow outside a graph where words are long."""
+        text = keras.Input((), dtype="string", name="text")
+        model = keras.Model(text, _Lengths(self.tokenizer)(text))
+        model.jit_compile = False
+        return model
 
     def results(self, read, outputs):
         """Returns a `Translation` for each text.
