@@ -207,7 +207,7 @@ class SplitModel(keras.distribution.ModelParallel):
             return layout
         count = self.device_mesh.shape[1]
         splits = [i for i, size in enumerate(variable.shape) if size % count == 0]
-        axes = [None] * len(variable.shape)
+        axes: list = [None] * len(variable.shape)
         if splits:
             axes[splits[-1]] = "model"
         return keras.distribution.TensorLayout(axes, self.device_mesh)
