@@ -1,8 +1,8 @@
 """rnn_translator on zoo_dates: dates as people write them to ISO 8601.
 
 Single characters in and out, with the attention of Bahdanau et al. 2014
-(https://arxiv.org/abs/1409.0473); generated, so that nothing is downloaded. No date of the
-test split was trained on. Portuguese, which training never saw, is reported apart.
+(https://arxiv.org/abs/1409.0473); generated, so that nothing is downloaded. No date of
+the test split was trained on. Portuguese, which training never saw, is reported apart.
 
     attention-zoo train rnn_translator_dates --seeds 3
 

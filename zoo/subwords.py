@@ -48,7 +48,7 @@ class _Vocabulary(keras.layers.Layer):
     """
 
     def __init__(self, vocabulary, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False, **kwargs})
         vocabulary = list(vocabulary)
         odd = [x for x in vocabulary if not isinstance(x, str) or x in SPECIALS]
         if odd or len(set(vocabulary)) < len(vocabulary):

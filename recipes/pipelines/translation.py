@@ -88,7 +88,7 @@ class Pipeline:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.train_from_iterator(self._split_sentences(), trainer)
         places = tokenizer.get_vocab()
-        return sorted(places, key=places.get)
+        return sorted(places, key=lambda piece: places[piece])
 
     def _split_sentences(self):
         """Yields the training sentences, split into words by spaces."""

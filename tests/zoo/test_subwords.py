@@ -105,12 +105,19 @@ def test_sentences_come_back_and_unknown_words_are_copied():
     assert texts[1].decode() == "dog ßé dog run"
 
 
+@keras.saving.register_keras_serializable("tests")
+class SameIds(keras.layers.Layer):
+    """Ids `(B, T)` to the alignment `(B, T, T)` of equal ones."""
+
+    def call(self, ids):
+        return keras.ops.cast(ids[:, None] == ids[:, :, None], "float32")
+
+
 def test_both_ways_in_a_saved_model(tmp_path):
     text = keras.Input((), dtype="string", name="text")
     tokenizer = SubwordTokenizer(VOCABULARY, max_length=7, end=True, name="tokenizer")
     ids, words = tokenizer(text, return_words=True)
-    same = keras.layers.Lambda(lambda x: keras.ops.equal(x[:, None], x[:, :, None]))
-    alignment = keras.layers.Lambda(lambda x: keras.ops.cast(x, "float32"))(same(ids))
+    alignment = SameIds()(ids)
     model = keras.Model(text, SubwordDetokenizer(VOCABULARY)(ids, alignment, words))
     batch = tf.constant(TEXTS)
     wanted = model(batch).numpy().tolist()
