@@ -20,7 +20,7 @@ def introduction(card):
 def results(card):
     """Returns the tables of scores, and of BLEU by the source's length."""
     main = [key for key in NAMES if f"{key}_mean" in card]
-    apart = card["settings"]["apart_split"]
+    apart = card["settings"].get("apart_split")
     if apart:
         main.append(f"{card['metric']}_{apart}")
     titles = [name_of(key) for key in main]

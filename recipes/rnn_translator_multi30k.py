@@ -33,7 +33,6 @@ RECIPE = Recipe(
         "max_length": 64,
         "beam_size": 5,
         "metric": "bleu",
-        "apart_split": "",
     },
     train_split="train",
     validation_split="validation",

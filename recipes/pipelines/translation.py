@@ -28,8 +28,8 @@ class Pipeline:
     The recipe's `pipeline` dict holds `source` and `target`, names of the dataset's
     features; `vocabulary_size`, or 0 for one of single characters; `max_length`,
     subwords of a sentence, its end included; `beam_size` of the published model;
-    `metric`, `"bleu"` or `"exact_match"`; and `apart_split`, the name of a split that
-    is reported apart, or `""`.
+    `metric`, `"bleu"` or `"exact_match"`; and `apart_split`, if there is one, the name
+    of a split that is reported apart.
 
     Args:
         recipe: The `Recipe`.
@@ -230,7 +230,7 @@ class Pipeline:
             sample: Number of sentences, spread evenly over the split. Defaults to all.
         """
         scores = self._scores(split, lambda texts: self.translate(model, texts), sample)
-        apart = self.options["apart_split"]
+        apart = self.options.get("apart_split")
         if split != "test" or not apart or not hasattr(self, "_builder"):
             return scores
         again = self._scores(apart, lambda texts: self.translate(model, texts), sample)
@@ -272,7 +272,7 @@ class Pipeline:
 
 
 def _check_options(
-    source, target, vocabulary_size, max_length, beam_size, metric, apart_split
+    source, target, vocabulary_size, max_length, beam_size, metric, apart_split=None
 ):
     """Raises `UserError` for values outside their range."""
     if source == target:

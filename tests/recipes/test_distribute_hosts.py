@@ -304,7 +304,7 @@ def test_jax_trains_where_it_is_the_backend(refused, tmp_path, monkeypatch):
 
 
 def test_a_process_that_dies_ends_the_others(monkeypatch, refused):
-    script = 'case "$*" in *"id 1") echo no memory; kill -9 $$;; esac; sleep 60'
+    script = 'case "$*" in *"id 1 "*) echo no memory; kill -9 $$;; esac; sleep 60'
     monkeypatch.setattr(_launch._processes, "PROGRAM", ("bash", "-c", script, "x"))
     told = pytest.raises(UserError, _launch.launch, ["train"], 3).value
     assert "process 1 of 3 ended with signal 9, the others are stopped" in str(told)
