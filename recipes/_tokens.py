@@ -26,7 +26,8 @@ class TokenCrossEntropy(keras.losses.Loss):
         if not self.label_smoothing:
             return loss
         # The mean of -log p over the vocabulary is loss + logit of y - mean of logits.
-        own = ops.take_along_axis(y_pred, ops.expand_dims(y_true, -1), axis=-1)
+        ids = ops.expand_dims(ops.cast(y_true, "int32"), -1)
+        own = ops.take_along_axis(y_pred, ids, axis=-1)
         spread = ops.squeeze(own, -1) - ops.mean(y_pred, axis=-1)
         return loss + self.label_smoothing * spread
 

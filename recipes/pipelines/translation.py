@@ -109,10 +109,17 @@ class Pipeline:
         """Returns the ids of a split, for each side a list of arrays."""
         return Pairs(*map(self._rows, self.splits[name]))
 
+    @functools.cached_property
+    def _compute_ids(self):
+        """The tokenizer in a graph of TensorFlow, on whatever backend Keras runs."""
+        signature = [tf.TensorSpec((None,), "string")]
+        return tf.function(self.tokenizer.call, input_signature=signature)
+
     def _rows(self, sentences):
         rows = []
         for start in range(0, len(sentences), 1024):
-            ids = self.tokenizer(tf.constant(sentences[start : start + 1024])).numpy()
+            part = tf.constant(sentences[start : start + 1024])
+            ids = self._compute_ids(part).numpy()
             rows += [row[: np.count_nonzero(row)] for row in ids]
         return rows
 
