@@ -30,7 +30,7 @@ def results(cards):
     Args:
         cards: List of parsed `card.json`s; those of classifiers are taken.
     """
-    cards = [card for card in cards if "classes" in card]
+    cards = [card for card in cards if "accuracy_mean" in card]
     if not cards:
         return "No model has been trained yet."
     lines = [

@@ -138,6 +138,27 @@ def test_the_changelog_has_this_version():
     assert f"## {attention_zoo.__version__}" in changelog
 
 
+def test_translations_table():
+    card = {
+        "recipe": "some_words",
+        "dataset": "words/1.0.0",
+        "languages": ["de", "en"],
+        "metric": "bleu",
+        "bleu_mean": 37.25,
+        "chrf_mean": 60.5,
+        "seeds": [{}],
+        "baselines": {"nearest_neighbour": {"bleu": 11.04, "chrf": 30.0}},
+        "parameters": 12345,
+        "model_file_mb": 1.5,
+    }
+    assert TABLES["results"]([card]) == "No model has been trained yet."
+    row = TABLES["translations"]([card]).splitlines()[-1]
+    assert row == (
+        "| [some_words](saved_models/some_words/README.md) | `words/1.0.0`, de to en "
+        "| BLEU, chrF | 37.2, 60.5 |  | 11.0, 30.0 | 1 | 12,345 | 1.5 MB |"
+    )
+
+
 def test_results_table():
     card = {
         "recipe": "some_words",
