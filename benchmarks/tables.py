@@ -16,11 +16,13 @@ import sys
 from attention_zoo.layers import get_family, list_attentions
 from attention_zoo.layers.factory import FAMILIES, attention_class
 from attention_zoo.recipes import _card_translation
+from attention_zoo.recipes._figures import figure
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
 CHOOSING = pathlib.Path("docs/choosing.md")
 BENCHMARKS = pathlib.Path("docs/benchmarks.md")
+UNMEASURED = "Not measured yet."
 LOOPS = ("loop", "compiled_loop")  # of the decoding benchmark
 
 
@@ -86,7 +88,7 @@ def forecasts(cards):
             for i, (which, row) in enumerate(rows.items()):
                 link = f"[{name}](saved_models/{name}/README.md)" if not i else ""
                 cells = [link, which.replace("_", " ")]
-                cells += [_figure(row, f"mse_{h}", 3 + tiny) for h in horizons]
+                cells += [figure(row, f"mse_{h}", 3 + tiny) for h in horizons]
                 size = [f"{card['parameters']:,}", f"{card['model_file_mb']} MB"]
                 cells += ["", ""] if i else size
                 parts.append(f"| {' | '.join(cells)} |")
@@ -151,12 +153,19 @@ def attentions():
     return "\n".join(lines)
 
 
+def _rows(file):
+    """Returns the rows of a benchmark's CSV as dicts; none where there is no file."""
+    if not file.exists():
+        return []
+    with open(file, newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
 def memory(file):
     """Returns the Markdown table of the memory benchmark's results, from its CSV."""
-    if not file.exists():
-        return "Not measured yet."
-    with open(file, newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = _rows(file)
+    if not rows:
+        return UNMEASURED
     lines = [
         "| training step | Keras | ours, in blocks | memory | time |",
         "| --- | --- | --- | --- | --- |",
@@ -188,10 +197,9 @@ def memory(file):
 
 def vision(file):
     """Returns the Markdown table of the CBAM benchmark's results, from its CSV."""
-    if not file.exists():
-        return "Not measured yet."
-    with open(file, newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = _rows(file)
+    if not rows:
+        return UNMEASURED
     lines = [
         "| training step | plain Keras layers | ours | time | quartiles | pairs |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -214,10 +222,9 @@ def vision(file):
 
 def decoding(file):
     """Returns the Markdown table of the decoding benchmark's results, from its CSV."""
-    if not file.exists():
-        return "Not measured yet."
-    with open(file, newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = _rows(file)
+    if not rows:
+        return UNMEASURED
     lines = [
         "| sentences per second | beam search, one graph | loop | compiled loop "
         "| to the loop | to the compiled loop |",
@@ -256,16 +263,10 @@ def twins(cards):
             measure = f"test MSE, horizon {max(card['horizons'])}; lower is better"
         attention = card["settings"].get("attention") or card["model"]
         cells = [card["recipe"], f"`{attention}`", measure]
-        cells += [_figure(card, key), _figure(twin, key)]
+        digits = 1 if key == "bleu" else 4
+        cells += [figure(row, key, digits) for row in (card, twin)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _figure(row, key, digits=4):
-    """Returns `mean ± deviation` of one figure of a card or of one of its baselines."""
-    value = f"{row.get(f'{key}_mean', row.get(key)):.{digits}f}"
-    spread = row.get(f"{key}_std")
-    return value if spread is None else f"{value} ± {spread:.{digits}f}"
 
 
 def costs():
@@ -289,11 +290,8 @@ def _accuracy(row):
 
 
 def _score(row):
-    """Returns `mean ± deviation` of a card or of one of its baselines."""
-    if row is None:
-        return ""
-    spread = f" ± {row['accuracy_std']:.4f}" if "accuracy_std" in row else ""
-    return f"{_accuracy(row):.4f}{spread}"
+    """Returns the accuracy of a card or of one of its baselines."""
+    return "" if row is None else figure(row, "accuracy", 4)
 
 
 def fill(text, tables):

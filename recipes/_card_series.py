@@ -1,5 +1,7 @@
 """The parts of a model card that a forecaster has in another form than a classifier."""
 
+from attention_zoo.recipes._figures import figure
+
 
 def introduction(card):
     """Returns what the model takes and gives."""
@@ -30,7 +32,7 @@ def results(card):
     ]
     for name, row in {card["model"]: card, **card["baselines"]}.items():
         cells = [
-            _cell(row, f"{metric}_{h}", digits)
+            figure(row, f"{metric}_{h}", digits)
             for h in horizons
             for metric in ("mse", "mae")
         ]
@@ -64,7 +66,7 @@ def selection(card):
         text = (
             f"Means over {len(card['seeds'])} seeds with their standard deviation; "
             f"`model.keras` is seed {seed}, the best on validation, with MSE "
-            f"{' '.join(_cell(card['metrics'], f'mse_{h}', d) for h in horizons)}. "
+            f"{' '.join(figure(card['metrics'], f'mse_{h}', d) for h in horizons)}. "
             f"Epoch and seed were picked on validation, {measured}."
         )
     else:
@@ -154,12 +156,6 @@ def _quantiles(card):
         f"(aimed at: {levels[-1] - levels[0]:.0%}); MSE and MAE are the median's.",
         "",
     ]
-
-
-def _cell(row, key, digits):
-    value = f"{row.get(f'{key}_mean', row.get(key)):.{digits}f}"
-    spread = row.get(f"{key}_std")
-    return value if spread is None else f"{value} ± {spread:.{digits}f}"
 
 
 def _digits(card):

@@ -1,6 +1,6 @@
 """The parts of a model card that a translator has in another form than a classifier."""
 
-from attention_zoo.recipes import _scores
+from attention_zoo.recipes import _figures, _scores
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact match"}
 
@@ -52,14 +52,10 @@ def _table(card, keys, titles):
 
 
 def figure(row, key):
-    """Returns `mean ± deviation` of one figure of a card or of one of its baselines."""
-    value = row.get(f"{key}_mean", row.get(key))
-    if value is None:
+    """Returns one figure of a card or of one of its baselines, or nothing."""
+    if row.get(f"{key}_mean", row.get(key)) is None:
         return ""
-    digits = 4 if key.startswith("exact_match") else 1
-    spread = row.get(f"{key}_std")
-    text = f"{value:.{digits}f}"
-    return text if spread is None else f"{text} ± {spread:.{digits}f}"
+    return _figures.figure(row, key, 4 if key.startswith("exact_match") else 1)
 
 
 def winners(card):

@@ -10,7 +10,7 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes import _commands, _show, _translate, _tune
+from attention_zoo.recipes import _commands, _launch, _show, _translate, _tune
 from attention_zoo.recipes._errors import UserError, one_line, unknown
 
 
@@ -225,41 +225,11 @@ def _add_execution(command):
         "on those of one or several processes, by JAX; the global batch is the same; "
         "model_parallel: weights split among the devices of one process, by JAX",
     )
-    _add_processes(command)
+    _launch.add_arguments(command)
     command.add_argument(
         "--profile", metavar="DIR", help="a TensorBoard trace of a few steps"
     )
     command.add_argument("--tensorboard", metavar="DIR", help="TensorBoard logs")
-
-
-def _add_processes(command):
-    """Adds which processes take part in a training on JAX."""
-    command.add_argument(
-        "--launch",
-        type=int,
-        metavar="N",
-        help="starts N processes on this machine, and implies data_parallel",
-    )
-    command.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="where process 0 of several listens; implies data_parallel",
-    )
-    command.add_argument(
-        "--num-processes", type=int, metavar="N", help="how many processes there are"
-    )
-    command.add_argument(
-        "--process-id", type=int, metavar="I", help="which one this is, from 0 on"
-    )
-    command.add_argument(
-        "--coordinator-timeout",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="how long processes wait for each other (default: 60)",
-    )
-    # Process 0 of a training on JAX starts itself again with it, on TensorFlow.
-    command.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
 
 
 def _tune_(commands):

@@ -52,7 +52,7 @@ def train(args):
     seeds = range(args.seed, args.seed + args.seeds)
     options = options_of(args)
     if options.on_jax and not options.publish:
-        return train_on_jax(args, recipe, seeds, out, options)
+        return _launch.train_on_jax(args, recipe, seeds, out, options)
     if options.publish:
         _processes.die_with_parent()
     need_tensorflow()
@@ -60,23 +60,6 @@ def train(args):
 
     given = (args.data_dir, out, args.smoke, train_command(args), options)
     print(_run.train(recipe, seeds, *given))
-    return 0
-
-
-def train_on_jax(args, recipe, seeds, out, options):
-    """Trains on this process's part of the devices; process 0 then publishes."""
-    import keras
-
-    backend = keras.config.backend()
-    if backend != "jax":
-        raise UserError(
-            f"--distribute {args.distribute} needs Keras on JAX, and it runs on "
-            f"{backend}: set KERAS_BACKEND=jax"
-        )
-    from attention_zoo.recipes import _hosts
-
-    if _hosts.train(recipe, seeds, args.data_dir, out, args.smoke, options):
-        _hosts.hand_over(args.words)
     return 0
 
 

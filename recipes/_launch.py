@@ -1,5 +1,6 @@
 """The flags of several processes, and `--launch N`: all of them on this machine."""
 
+import argparse
 import contextlib
 import importlib.util
 import math
@@ -14,13 +15,43 @@ import time
 
 from attention_zoo.recipes import _processes
 from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes._options import ON_JAX
 from attention_zoo.recipes._rendezvous import parse_address
 
-ON_JAX = ("data_parallel", "model_parallel")
 GRACE_SECONDS = 3  # for the others to end by themselves once one has
 LOADED_SECONDS = 3600  # local processes are watched, and may start slowly
 SHOWN_LINES = 15  # of what a process printed before it failed
 CUDA_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+
+
+def add_arguments(command):
+    """Adds which processes take part in a training on JAX."""
+    command.add_argument(
+        "--launch",
+        type=int,
+        metavar="N",
+        help="starts N processes on this machine, and implies data_parallel",
+    )
+    command.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="where process 0 of several listens; implies data_parallel",
+    )
+    command.add_argument(
+        "--num-processes", type=int, metavar="N", help="how many processes there are"
+    )
+    command.add_argument(
+        "--process-id", type=int, metavar="I", help="which one this is, from 0 on"
+    )
+    command.add_argument(
+        "--coordinator-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long processes wait for each other (default: 60)",
+    )
+    # Process 0 of a training on JAX starts itself again with it, on TensorFlow.
+    command.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
 
 
 def check_flags(args):
@@ -84,6 +115,23 @@ def check_place(args):
 def flag(name):
     """Returns the flag of an argument."""
     return f"--{name.replace('_', '-')}"
+
+
+def train_on_jax(args, recipe, seeds, out, options):
+    """Trains on this process's part of the devices; process 0 then publishes."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend != "jax":
+        raise UserError(
+            f"--distribute {args.distribute} needs Keras on JAX, and it runs on "
+            f"{backend}: set KERAS_BACKEND=jax"
+        )
+    from attention_zoo.recipes import _hosts
+
+    if _hosts.train(recipe, seeds, args.data_dir, out, args.smoke, options):
+        _hosts.hand_over(args.words)
+    return 0
 
 
 def without_launch(words):

@@ -8,6 +8,8 @@ import os
 
 from attention_zoo.recipes._errors import UserError
 
+ON_JAX = ("data_parallel", "model_parallel")  # values of `distribute`
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -48,7 +50,7 @@ class Options:
     @property
     def on_jax(self):
         """Whether JAX trains, on one or several processes."""
-        return self.distribute in ("data_parallel", "model_parallel")
+        return self.distribute in ON_JAX
 
     def prepare(self, recipe, seed):
         """Checks what can be checked before the data are read; sets determinism.

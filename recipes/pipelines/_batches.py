@@ -1,6 +1,7 @@
 """Batches of sequences of like length, so that little is padding."""
 
 import numpy as np
+import tensorflow as tf
 
 
 def by_length(lengths, size, rng, jitter=15):
@@ -35,3 +36,32 @@ def pad(rows, multiple=16):
     for target, row in zip(batch, rows, strict=True):
         target[: len(row)] = row
     return batch
+
+
+def predictor(model, batch_size=256):
+    """Returns a function from inputs to outputs that is traced once.
+
+    Args:
+        model: A model of raw strings or of token ids.
+        batch_size: Number of inputs of like length that are computed together.
+
+    Returns:
+        Function from a list of bytes or strings, or of integer arrays `(T,)`, to the
+        array of their outputs, in their order.
+    """
+    (given,) = model.inputs
+    step = tf.function(
+        lambda batch: model(batch, training=False),
+        input_signature=[tf.TensorSpec(given.shape, given.dtype)],
+    )
+
+    def compute(inputs):
+        outputs: list = [None] * len(inputs)
+        for rows in by_length([len(value) for value in inputs], batch_size, None):
+            batch = [inputs[i] for i in rows]
+            batch = tf.constant(batch if given.dtype == "string" else pad(batch))
+            for i, output in zip(rows, step(batch).numpy(), strict=True):
+                outputs[i] = output
+        return np.stack(outputs)
+
+    return compute

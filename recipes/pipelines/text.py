@@ -11,7 +11,7 @@ import tensorflow as tf
 import attention_zoo
 from attention_zoo.recipes import _baselines, _data, _word_vectors
 from attention_zoo.recipes._errors import UserError
-from attention_zoo.recipes.pipelines._batches import by_length, pad
+from attention_zoo.recipes.pipelines._batches import by_length, pad, predictor
 from attention_zoo.recipes.pipelines._classification import Classification
 from attention_zoo.recipes.pipelines._shared import mean_correlation
 
@@ -254,35 +254,6 @@ class Pipeline(Classification):
 def predict(model, inputs):
     """Returns the outputs for many inputs, in their order: see `predictor`."""
     return predictor(model)(inputs)
-
-
-def predictor(model, batch_size=256):
-    """Returns a function from inputs to outputs that is traced once.
-
-    Args:
-        model: A model of raw strings or of token ids.
-        batch_size: Number of inputs of like length that are computed together.
-
-    Returns:
-        Function from a list of bytes or strings, or of integer arrays `(T,)`, to the
-        array of their outputs, in their order.
-    """
-    (given,) = model.inputs
-    step = tf.function(
-        lambda batch: model(batch, training=False),
-        input_signature=[tf.TensorSpec(given.shape, given.dtype)],
-    )
-
-    def compute(inputs):
-        outputs: list = [None] * len(inputs)
-        for rows in by_length([len(value) for value in inputs], batch_size, None):
-            batch = [inputs[i] for i in rows]
-            batch = tf.constant(batch if given.dtype == "string" else pad(batch))
-            for i, output in zip(rows, step(batch).numpy(), strict=True):
-                outputs[i] = output
-        return np.stack(outputs)
-
-    return compute
 
 
 def _check_options(max_length, vocabulary_size, word_dropout, word_vectors=None):

@@ -12,7 +12,7 @@ from attention_zoo import SubwordDetokenizer, SubwordTokenizer, Translator, subw
 from attention_zoo.recipes import _data, _plots, _scores
 from attention_zoo.recipes._errors import UserError
 from attention_zoo.recipes._tokens import TokenAccuracy, TokenCrossEntropy
-from attention_zoo.recipes.pipelines._batches import by_length, pad
+from attention_zoo.recipes.pipelines._batches import by_length, pad, predictor
 
 METRICS = ("bleu", "exact_match")
 SMOKE_SIZES = {"train": 96, "validation": 32, "test": 32}
@@ -217,16 +217,8 @@ class Pipeline:
         """
         if model.inputs[0].dtype != "string":
             model = self.servable(model)
-        step = tf.function(
-            lambda batch: model(batch, training=False),
-            input_signature=[tf.TensorSpec((None,), "string")],
-        )
-        outputs: list = [None] * len(sentences)
-        for rows in by_length([len(text) for text in sentences], batch_size, None):
-            found = step(tf.constant([sentences[i] for i in rows])).numpy()
-            for i, output in zip(rows, found, strict=True):
-                outputs[i] = output.decode()
-        return outputs
+        outputs = predictor(model, batch_size)(sentences)
+        return [output.decode() for output in outputs]
 
     def evaluate(self, model, split, sample=None):
         """Returns the scores of a model on a split.

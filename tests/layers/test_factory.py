@@ -8,6 +8,7 @@ from layer_cases import all_cases
 from attention_zoo import layers
 from attention_zoo.layers.factory import FAMILIES, attention_class
 from attention_zoo.layers.positions import Position
+from attention_zoo.recipes import _tokens  # noqa: F401, registers its names
 
 NAMES = pathlib.Path(__file__).parents[1] / "registered_names.txt"
 # Parts of an attention, which the tests of the whole check.
