@@ -3,7 +3,8 @@
 - Threads are pinned before anything is imported: `--threads`, by default all cores.
 - Contestants take turns, in alternating order, after a warm-up. A row gives the median
   time of each, the median of the ratios of neighbouring turns and its quartiles.
-- A point of memory is a process of its own.
+- A point of memory is a process of its own: what a step adds at most, by the kernel's
+  high-water mark, after a step that has traced.
 - `gflops` is the arithmetic of a step over its time; the roof is what a matrix product
   of this machine reaches in the same process.
 - `write` keeps the rows as CSV, the machine as JSON and the ratios as a picture.
@@ -11,13 +12,17 @@
 
 import argparse
 import csv
+import ctypes
 import datetime
+import gc
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import statistics
+import subprocess
+import sys
 import time
 
 RESULTS = pathlib.Path("benchmarks/results")
@@ -81,6 +86,22 @@ def take_turns(contestants, rounds, warm_up=3):
     return seconds
 
 
+def race(contestants, rounds, seconds=4.0):
+    """Times contestants as `take_turns` does, in fewer rounds where steps are long.
+
+    Args:
+        contestants: As in `take_turns`; each has been called before, and has traced.
+        rounds: Integer, the most timed calls of each.
+        seconds: Float, about what the rounds may take together; 3 are always taken.
+    """
+    first = take_turns(contestants, 1, 0)
+    once = sum(taken[0] for taken in first.values())
+    if 3 * once > seconds:
+        more = take_turns(contestants, 2, 0)
+        return {name: [*first[name], *more[name]] for name in contestants}
+    return take_turns(contestants, min(rounds, int(seconds / once)))
+
+
 def compare(ours, other):
     """Returns medians in ms, the median ratio ours / other and its quartiles, a dict.
 
@@ -105,6 +126,43 @@ def roof(size=1024, rounds=15):
     a = torch.ones(size, size)
     seconds = take_turns({"product": lambda: a @ a}, rounds)["product"]
     return 2 * size**3 / statistics.median(seconds) / 1e9
+
+
+def resident(field):
+    """Returns `VmRSS` or `VmHWM` of this process in megabytes."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+
+
+def measure_peak(work):
+    """Returns the megabytes that `work()` adds at most to what the process holds."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back to the system
+    before = resident("VmRSS")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+    work()
+    return resident("VmHWM") - before
+
+
+def in_a_process(name, options, *point):
+    """Runs `python -m benchmarks NAME --point ...` and returns what it prints last.
+
+    Args:
+        name: String, the race.
+        options: What `parse` returned; its threads and backend hold there too.
+        *point: Strings or numbers after `--point`.
+
+    Returns:
+        The last line, parsed from JSON.
+    """
+    command = [sys.executable, "-m", "benchmarks", name]
+    command += ["--threads", str(options.threads), "--backend", options.backend]
+    command += ["--point", *map(str, point)]
+    root = pathlib.Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def machine(threads):

@@ -22,6 +22,8 @@ import subprocess
 import sys
 import time
 
+from benchmarks import _method
+
 WIDTH, HEADS, KEY_DIM, BATCH = 64, 4, 16, 2
 RACES = [("additive", 2048), ("multi_head", 8192)]
 SCORES = ["dot", "scaled_dot", "cosine", "general", "location", "additive", "concat"]
@@ -90,26 +92,22 @@ def inputs(length):
     return tf.constant(x.astype("float32"))
 
 
-def resident(field):
-    """Returns `VmRSS` or `VmHWM` of this process in megabytes."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) / 1024
-
-
 def measure_point(kind, which, length, steps):
     """Returns the peak megabytes that the steps add, and the median seconds a step."""
     step = training_step(kind, which)
     step(inputs(64))
     x = inputs(length)
-    before = resident("VmRSS")
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     seconds = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        step(x)[0].numpy()
-        seconds.append(time.perf_counter() - start)
+
+    def take_steps():
+        for _ in range(steps):
+            start = time.perf_counter()
+            step(x)[0].numpy()
+            seconds.append(time.perf_counter() - start)
+
+    megabytes = _method.measure_peak(take_steps)
     timed = seconds[1:] or seconds  # the first one traces
-    return resident("VmHWM") - before, statistics.median(timed)
+    return megabytes, statistics.median(timed)
 
 
 def in_a_process(question, kind, which, length, steps):
