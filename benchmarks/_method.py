@@ -4,7 +4,7 @@
 - Contestants take turns, in alternating order, after a warm-up. A row gives the median
   time of each, the median of the ratios of neighbouring turns and its quartiles.
 - A point of memory is a process of its own: what a step adds at most, by the kernel's
-  high-water mark, after a step that has traced.
+  high-water mark, after a small step, and after tracing.
 - `gflops` is the arithmetic of a step over its time; the roof is what a matrix product
   of this machine reaches in the same process.
 - `write` keeps the rows as CSV, the machine as JSON and the ratios as a picture.
@@ -92,12 +92,13 @@ def race(contestants, rounds, seconds=4.0):
     Args:
         contestants: As in `take_turns`; each has been called before, and has traced.
         rounds: Integer, the most timed calls of each.
-        seconds: Float, about what the rounds may take together; 3 are always taken.
+        seconds: Float, about what the rounds may take together; 3 are always taken, 2
+            where a round is above 5 s.
     """
     first = take_turns(contestants, 1, 0)
     once = sum(taken[0] for taken in first.values())
     if 3 * once > seconds:
-        more = take_turns(contestants, 2, 0)
+        more = take_turns(contestants, 1 if once > 5 else 2, 0)
         return {name: [*first[name], *more[name]] for name in contestants}
     return take_turns(contestants, min(rounds, int(seconds / once)))
 

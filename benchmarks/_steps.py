@@ -1,9 +1,10 @@
 """Steps of a model that a race times: forward, or training, on each backend.
 
-A step is a function without arguments that returns its results when they are there. A
-training step is a forward pass, the mean of the squared output as the loss, and the
-gradients of the inputs and of the weights; its results are the output, the gradients of
-the inputs and those of the weights. No optimizer takes part.
+A step is a function without arguments that returns its results when they are there; it
+is traced, and on JAX compiled, when it is made. A training step is a forward pass, the
+mean of the squared output as the loss, and the gradients of the inputs and of the
+weights; its results are the output, the gradients of the inputs and those of the
+weights. No optimizer takes part.
 """
 
 WHATS = ("forward", "training")
@@ -50,6 +51,7 @@ def _tensorflow_step(model, arrays, what):
         return [output, *tape.gradient(loss, [*inputs, *weights])]
 
     step = training if what == "training" else forward
+    step.get_concrete_function(*inputs)
     return lambda: step(*inputs)
 
 
@@ -77,7 +79,8 @@ def _jax_step(model, arrays, what):
         return [output, *by_inputs, *by_weights, *moved]
 
     step = training if what == "training" else forward
-    return lambda: jax.block_until_ready(step(inputs, weights))
+    compiled = step.lower(inputs, weights).compile()
+    return lambda: jax.block_until_ready(compiled(inputs, weights))
 
 
 def torch_step(module, inputs, what, parameters=None):
