@@ -1,7 +1,13 @@
 """The benchmarks run: a few steps of each that has a smoke run in this process."""
 
+import importlib
 import pathlib
 import runpy
+
+import keras
+import pytest
+
+import attention_zoo
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -20,3 +26,30 @@ def test_decoding_runs_and_its_loops_agree(capsys, monkeypatch, tmp_path):
     assert main(["--smoke"]) == 0
     assert "rnn_translator: " in capsys.readouterr().out
     assert not list(tmp_path.iterdir())  # writes nothing
+
+
+def test_models_run_and_agree_with_pytorch(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    main = runpy.run_path(str(ROOT / "benchmarks" / "models.py"))["main"]
+    assert main(["--smoke"]) == 0
+    printed = capsys.readouterr().out
+    for model in ("attention_lstm", "inverted_transformer"):
+        assert f"model {model}, what inference" in printed
+    assert not list(tmp_path.iterdir())  # writes nothing
+
+
+def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT))
+    pairs = importlib.import_module("benchmarks._model_pairs")
+    without = {"attention_convnet"}  # no recipe trains it
+    assert set(pairs.ENTRIES) == set(attention_zoo.list_models()) - without
+    for name in pairs.ENTRIES:
+        kind, batch, config = pairs.settings(name, tiny=True)
+        model, twin = pairs.make_pair(name, config)  # compares parameters
+        if keras.backend.backend() == "tensorflow":  # elsewhere it compiles for long
+            sizes = kind, config, batch
+            arrays, targets = pairs.make_data(*sizes, tiny=True, padded=True)
+            pairs.check_equal(kind, model, twin, arrays, targets, model)

@@ -1,0 +1,244 @@
+"""The models that race against PyTorch: their settings, data, losses and twins."""
+
+import dataclasses
+import importlib
+import math
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A model of the race.
+
+    Args:
+        recipe: Name of the recipe whose settings it has.
+        sizes: Dict of the arguments that the recipe's data decide.
+        shape: What a row calls one example, a string.
+        batch: Integer or None, of a step instead of the recipe's.
+        alone: Whether inference is of one example at a time.
+        tiny: Dict of arguments, instead of those above, for a smoke run.
+    """
+
+    recipe: str
+    sizes: dict
+    shape: str
+    batch: int | None = None
+    alone: bool = False
+    tiny: dict = dataclasses.field(default_factory=dict)
+
+
+CLASSES, IMAGE = 10, (28, 28, 1)
+WORDS, SENTENCE = 200, 16  # lengths of texts
+VOCABULARY = {"source_vocabulary_size": 4000, "target_vocabulary_size": 4000}
+FEW_WORDS = {"source_vocabulary_size": 19, "target_vocabulary_size": 19}
+ETT = {"horizon": 720, "num_variates": 7}
+TINY_IMAGE = {"num_classes": 3, "input_shape": (8, 8, 1)}
+TINY_SERIES = {"lookback": 8, "horizon": 5, "num_variates": 3}
+TINY_BLOCKS = {"num_layers": 1, "num_heads": 2, "width": 8}
+ENTRIES = {
+    "attention_lstm": Entry(
+        "attention_lstm_imdb",
+        {"vocabulary_size": 10_000},
+        f"{WORDS} words",
+        batch=64,
+        alone=True,
+        tiny={"vocabulary_size": 19, "embedding_dim": 5, "units": 3},
+    ),
+    "cbam_resnet": Entry(
+        "cbam_resnet_fashion_mnist",
+        {"num_classes": CLASSES, "input_shape": IMAGE},
+        "28x28x1",
+        tiny={**TINY_IMAGE, "depth": 8, "width": 16},
+    ),
+    "vision_transformer": Entry(
+        "vision_transformer_fashion_mnist",
+        {"num_classes": CLASSES, "input_shape": IMAGE},
+        "28x28x1",
+        tiny={**TINY_IMAGE, **TINY_BLOCKS},
+    ),
+    "attention_forecaster": Entry(
+        "attention_forecaster_etth1",
+        {"lookback": 96, **ETT},
+        "96x7 to 720x7",
+        tiny={**TINY_SERIES, "segment_length": 2, "step_length": 2, "units": 3},
+    ),
+    "inverted_transformer": Entry(
+        "inverted_transformer_etth1",
+        {"lookback": 96, **ETT},
+        "96x7 to 720x7",
+        tiny={**TINY_SERIES, **TINY_BLOCKS},
+    ),
+    "patch_transformer": Entry(
+        "patch_transformer_etth1",
+        {"lookback": 336, **ETT},
+        "336x7 to 720x7",
+        tiny={**TINY_SERIES, **TINY_BLOCKS, "patch_length": 4, "stride": 2},
+    ),
+    "autocorrelation_forecaster": Entry(
+        "autocorrelation_forecaster_etth1",
+        {"lookback": 96, **ETT},
+        "96x7 to 720x7",
+        tiny={**TINY_SERIES, **TINY_BLOCKS, "trend_length": 3},
+    ),
+    "rnn_translator": Entry(
+        "rnn_translator_multi30k",
+        VOCABULARY,
+        f"{SENTENCE} to {SENTENCE} words",
+        tiny={**FEW_WORDS, "embedding_dim": 5, "units": 3},
+    ),
+    "transformer_translator": Entry(
+        "transformer_translator_multi30k",
+        VOCABULARY,
+        f"{SENTENCE} to {SENTENCE} words",
+        batch=64,
+        tiny={**FEW_WORDS, **TINY_BLOCKS, "intermediate_dim": 7},
+    ),
+}
+
+
+def settings(name, tiny=False):
+    """Returns the kind of data, the batch size and the builder's arguments."""
+    entry = ENTRIES[name]
+    module = importlib.import_module(f"attention_zoo.recipes.{entry.recipe}")
+    config = {**module.RECIPE.config, **entry.sizes, **(entry.tiny if tiny else {})}
+    batch = 4 if tiny else entry.batch or module.RECIPE.batch_size
+    return module.RECIPE.kind, batch, config
+
+
+def make_data(kind, config, batch, tiny=False, padded=False):
+    """Returns inputs, a list of arrays as the zoo takes them, and targets.
+
+    Args:
+        kind: String, the kind of the recipe.
+        config: Dict of the builder's arguments.
+        batch: Integer.
+        tiny: Whether texts are short.
+        padded: Whether texts end with padding, all but the first.
+    """
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    if kind == "images":
+        shape = (batch, *config["input_shape"])
+        pixels = draw.integers(256, size=shape, dtype="uint8")
+        return [pixels], draw.integers(config["num_classes"], size=batch)
+    if kind == "series":
+        shapes = (
+            (batch, config[length], config["num_variates"])
+            for length in ("lookback", "horizon")
+        )
+        window, future = (draw.normal(size=s).astype("float32") for s in shapes)
+        return [window], future
+
+    def texts(vocabulary, length):
+        ids = draw.integers(1, vocabulary, size=(batch, length), dtype="int32")
+        lengths = np.maximum(length - np.arange(batch) % 4, 1)
+        real = np.arange(length) < lengths[:, None]
+        return np.where(real | (not padded), ids, 0).astype("int32")
+
+    if kind == "text":
+        ids = texts(config["vocabulary_size"], 5 if tiny else WORDS)
+        return [ids], draw.integers(2, size=batch)
+    length = 5 if tiny else SENTENCE
+    keys = ("source_vocabulary_size", "target_vocabulary_size")
+    source, target, labels = (texts(config[k], length) for k in (*keys, keys[1]))
+    return [source, target], labels.astype("int64")
+
+
+def keras_loss(kind):
+    """Returns the loss that ours trains with."""
+    import keras
+
+    from attention_zoo.recipes._tokens import TokenCrossEntropy
+
+    if kind == "translation":
+        return TokenCrossEntropy()
+    if kind == "series":
+        return keras.losses.MeanSquaredError()
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def torch_loss(kind, outputs, targets):
+    """Returns the same loss of what a twin gives."""
+    from torch.nn import functional as F
+
+    if kind == "translation":
+        logits, ids = outputs.flatten(0, 1), targets.flatten()
+        return F.cross_entropy(logits, ids, ignore_index=0)
+    if kind == "series":
+        return F.mse_loss(outputs, targets)
+    return F.cross_entropy(outputs, targets)
+
+
+def to_torch(kind, arrays):
+    """Returns arrays as tensors; images `(B, H, W, C)` as `(B, C, H, W)`."""
+    import torch
+
+    tensors = [torch.from_numpy(array) for array in arrays]
+    if kind == "images":
+        tensors = [x.permute(0, 3, 1, 2).contiguous() for x in tensors]
+    return tensors
+
+
+def to_keras(arrays):
+    """Returns arrays as tensors of the backend, one as it is."""
+    from keras import ops
+
+    tensors = [ops.convert_to_tensor(array) for array in arrays]
+    return tensors if len(tensors) > 1 else tensors[0]
+
+
+def predict(kind, twin, inputs):
+    """Returns a twin's predictions as an array; it must be in `eval` mode."""
+    import torch
+
+    with torch.inference_mode():
+        outputs = twin(*inputs)
+        if kind in ("images", "text"):
+            outputs = outputs.softmax(-1)
+        return outputs.numpy()
+
+
+def make_pair(name, config):
+    """Returns our model and the twin with its weights, as many parameters checked."""
+    import keras
+    import torch
+
+    import attention_zoo
+    from benchmarks import _torch_weights
+
+    keras.utils.set_random_seed(0)
+    torch.manual_seed(0)
+    model = attention_zoo.create(name, **config)
+    twin = _torch_weights.make_twin(name, config)
+    ours = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    theirs = _torch_weights.count_parameters(twin)
+    assert ours == theirs, f"{name}: {ours} parameters here, {theirs} in PyTorch"
+    _torch_weights.copy_weights(model, twin)
+    return model, twin
+
+
+def check_equal(kind, model, twin, arrays, targets, call):
+    """Raises `AssertionError` where predictions or losses differ.
+
+    Args:
+        kind: String, the kind of the recipe.
+        model: Keras model.
+        twin: `nn.Module` with the same weights.
+        arrays: List of inputs.
+        targets: Array.
+        call: Function of the model's inputs to predictions, ours.
+    """
+    import numpy as np
+    import torch
+    from keras import ops
+
+    twin.eval()
+    inputs = to_torch(kind, arrays)
+    ours = ops.convert_to_numpy(call(to_keras(arrays)))
+    theirs = predict(kind, twin, inputs)
+    real = targets != 0 if kind == "translation" else slice(None)
+    np.testing.assert_allclose(ours[real], theirs[real], rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        loss = torch_loss(kind, twin(*inputs), torch.from_numpy(targets))
+    own = ops.convert_to_numpy(keras_loss(kind)(targets, ops.convert_to_tensor(ours)))
+    np.testing.assert_allclose(own, loss, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,165 @@
+"""Whole models against the same architecture in plain PyTorch, on a CPU.
+
+    python -m benchmarks models [--only NAME] [--rounds N] [--jit] [--smoke]
+
+Each model has the settings of its recipe and a twin in PyTorch, in `_torch_models.py`,
+`_torch_series.py` and `_torch_translators.py`, with as many trainable parameters. The
+twin is given the model's weights, and outputs and losses are checked to be equal before
+anything is timed, on inputs with padding where the model knows padding. The inputs of
+the race have none, which lets PyTorch take its quickest recurrent layers.
+
+- `training`: a step of Adam. Ours is `train_on_batch` of a compiled model; PyTorch's is
+  zero_grad, forward, loss, backward, a fused step, `loss.item()`. Translators have
+  teacher forcing.
+- `inference`: `predict_on_batch` against `eval` and `inference_mode`, arrays at
+  the end.
+
+Ours runs in a compiled function, on TensorFlow without XLA unless `--jit` asks for it;
+PyTorch runs eagerly. Models race one after the other, each in a process of its own.
+`gflops` is what ours achieves, products and convolutions counted on the twin, three
+times those of the forward pass for a step of training; `share_of_roof` is their share
+of a matrix product's here. Writes `benchmarks/results/models.csv`, `.json` and `.png`,
+with the backend in the name for JAX and `_jit` for XLA; with `--only` nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+
+from benchmarks import _method, _model_pairs
+
+ROUNDS, WARM_UP = 15, 3
+CALMER = 3  # times as many rounds of inference
+LEARNING_RATE, EPSILON = 1e-3, 1e-7
+TITLE = "Whole models against PyTorch, CPU"
+SMOKE = ("attention_lstm", "inverted_transformer")
+
+
+def extend(parser):
+    """Adds the arguments of this race."""
+    names = list(_model_pairs.ENTRIES)
+    parser.add_argument("--only", choices=names, help="one model; writes nothing")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of training")
+    parser.add_argument("--jit", action="store_true", help="ours compiled by XLA")
+    parser.add_argument("--point", choices=names, help=argparse.SUPPRESS)
+
+
+def training_step(kind, twin, inputs, targets):
+    """Returns a function that takes a step of Adam with a twin."""
+    import torch
+
+    optimizer = torch.optim.Adam(
+        twin.parameters(), lr=LEARNING_RATE, eps=EPSILON, fused=True
+    )
+
+    def step():
+        twin.train()
+        optimizer.zero_grad()
+        loss = _model_pairs.torch_loss(kind, twin(*inputs), targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def prediction(kind, twin, inputs):
+    """Returns a function that predicts with a twin."""
+
+    def call():
+        twin.eval()
+        return _model_pairs.predict(kind, twin, inputs)
+
+    return call
+
+
+def race(name, options):
+    """Returns the rows of one model, training and inference."""
+    import keras
+    import torch
+
+    torch.set_num_threads(options.threads)
+    kind, batch, config = _model_pairs.settings(name, options.smoke)
+    model, twin = _model_pairs.make_pair(name, config)
+    model.compile(
+        optimizer=keras.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON),
+        loss=_model_pairs.keras_loss(kind),
+        jit_compile=True if options.jit else "auto",
+    )
+    sizes = kind, config, batch, options.smoke
+    arrays, targets = _model_pairs.make_data(*sizes, padded=True)
+    _model_pairs.check_equal(kind, model, twin, arrays, targets, model.predict_on_batch)
+
+    arrays, targets = _model_pairs.make_data(*sizes)
+    x, y = _model_pairs.to_keras(arrays), _model_pairs.to_keras([targets])
+    inputs = _model_pairs.to_torch(kind, arrays)
+    training = {
+        "ours": lambda: model.train_on_batch(x, y),
+        "other": training_step(kind, twin, inputs, torch.from_numpy(targets)),
+    }
+    rows = [compete(name, "training", training, twin, inputs, options)]
+
+    if _model_pairs.ENTRIES[name].alone:
+        arrays, inputs = ([part[:1] for part in parts] for parts in (arrays, inputs))
+    few = _model_pairs.to_keras(arrays)
+    inference = {
+        "ours": lambda: model.predict_on_batch(few),
+        "other": prediction(kind, twin, inputs),
+    }
+    return [*rows, compete(name, "inference", inference, twin, inputs, options)]
+
+
+def compete(name, what, contestants, twin, inputs, options):
+    """Times two contestants and returns their row."""
+    from benchmarks import _torch_weights
+
+    flops = _torch_weights.count_flops(twin, inputs)
+    if what == "training":
+        flops, rounds = 3 * flops, options.rounds
+    else:
+        rounds = CALMER * options.rounds
+    seconds = _method.take_turns(contestants, rounds, 1 if options.smoke else WARM_UP)
+    figures = _method.compare(seconds["ours"], seconds["other"])
+    gflops = flops / figures["ours_ms"] / 1e6
+    top = _method.roof(64, 2) if options.smoke else _method.roof()
+    return {
+        "model": name,
+        "what": what,
+        "batch": len(inputs[0]),
+        "shape": "tiny" if options.smoke else _model_pairs.ENTRIES[name].shape,
+        **figures,
+        "parameters": _torch_weights.count_parameters(twin),
+        "gflops": float(f"{gflops:.4g}"),
+        "share_of_roof": float(f"{gflops / top:.3g}"),
+    }
+
+
+def in_a_process(name, options):
+    """Races one model in a process of its own and returns its rows."""
+    command = [sys.executable, "-m", "benchmarks", "models", "--point", name]
+    command += ["--threads", str(options.threads), "--backend", options.backend]
+    command += ["--rounds", str(options.rounds), *["--jit"] * options.jit]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(output.stdout.splitlines()[-1])
+
+
+def main(arguments):
+    options = _method.parse("models", arguments, __doc__.splitlines()[0], extend)
+    if options.point:
+        print(json.dumps(race(options.point, options)))
+        return 0
+    names = [options.only] if options.only else list(_model_pairs.ENTRIES)
+    if options.smoke:
+        options.rounds = 2
+        names = [options.only] if options.only else list(SMOKE)
+    rows = []
+    for name in names:
+        new = (race if options.smoke else in_a_process)(name, options)
+        _method.report(new)
+        rows += new
+    if not options.only:
+        jax = "_jax" if options.backend == "jax" else ""
+        result = f"models{jax}{'_jit' * options.jit}"
+        _method.write(result, rows, options, TITLE, rounds=options.rounds)
+    return 0
