@@ -17,13 +17,13 @@ import datetime
 import gc
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import pathlib
 import platform
 import statistics
-import subprocess
-import sys
 import time
+from concurrent import futures
 
 RESULTS = pathlib.Path("benchmarks/results")
 VERSIONED = ("tensorflow", "keras", "jax", "torch", "timm", "numpy")
@@ -145,25 +145,16 @@ def measure_peak(work):
     return resident("VmHWM") - before
 
 
-def in_a_process(name, options, *point):
-    """Runs `python -m benchmarks NAME --point ...` and returns what it prints last.
+def in_a_process(function, *arguments):
+    """Calls `function` in a process of its own and returns its result.
 
-    Args:
-        name: String, the race.
-        options: What `parse` returned; its threads and backend hold there too.
-        *point: Strings or numbers after `--point`.
-
-    Returns:
-        The last line, parsed from JSON.
+    The process is forked off one that has imported the libraries and run nothing in
+    them, so that it starts at once. Function and arguments are pickled.
     """
-    command = [sys.executable, "-m", "benchmarks", name]
-    command += ["--threads", str(options.threads), "--backend", options.backend]
-    command += ["--point", *map(str, point)]
-    root = pathlib.Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["keras", "attention_zoo.layers", "torch"])
+    with futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def machine(threads):

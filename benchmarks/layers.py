@@ -24,9 +24,7 @@ the additive score's four operations, a backward pass as two forward ones, and n
 that is computed again. Writes `benchmarks/results/layers.csv`, `.json` and `.png`.
 """
 
-import argparse
-import concurrent.futures
-import json
+from concurrent import futures
 
 from benchmarks import _contestants, _method, _steps
 
@@ -42,7 +40,6 @@ def extend(parser):
     parser.add_argument(
         "--only", choices=_contestants.LAYERS, help="one layer, writes nothing"
     )
-    parser.add_argument("--point", nargs="+", help=argparse.SUPPRESS)
 
 
 def too_large(layer, which, what, batch, length):
@@ -96,8 +93,11 @@ def row(layer, what, batch, length, against):
     return about | {"against": against} | dict.fromkeys((*figures, "note"), "")
 
 
-def time_layer(layer, rounds, points):
+def time_layer(layer, rounds, points, threads):
     """Returns the rows of a layer without their megabytes, and the roof."""
+    import torch
+
+    torch.set_num_threads(threads)
     roof = _method.roof()
     rows = []
     for what in _steps.WHATS:
@@ -114,8 +114,12 @@ def time_layer(layer, rounds, points):
     return rows, roof
 
 
-def measure_point(layer, which, batch, length):
+def measure_point(threads, layer, which, batch, length):
     """Returns the peak megabytes of a training step, in a process without another."""
+    if which.startswith("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
     for size in ((1, 64), (batch, length)):  # the small one loads what has no size
         step = _contestants.step(layer, which, "training", *size)
         peak = _method.measure_peak(step)
@@ -132,9 +136,9 @@ def add_megabytes(rows, options):
                 points[row["layer"], who, row["batch"], row["T"]] = None
 
     def measure(point):
-        return _method.in_a_process("layers", options, "memory", *point)
+        return _method.in_a_process(measure_point, options.threads, *point)
 
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with futures.ThreadPoolExecutor(2) as pool:
         peaks = dict(zip(points, pool.map(measure, points), strict=True))
     for row in rows:
         for who, key in (("ours", "ours_mb"), (row["against"], "other_mb")):
@@ -143,23 +147,11 @@ def add_megabytes(rows, options):
                 row[key] = float(f"{peak:.4g}")
 
 
-def answer(options):
-    """Prints what one process was started for, as a line of JSON."""
-    question, layer, *rest = options.point
-    if question == "memory":
-        which, batch, length = rest[0], int(rest[1]), int(rest[2])
-        print(json.dumps(measure_point(layer, which, batch, length)))
-    else:
-        print(json.dumps(time_layer(layer, options.rounds, POINTS)))
-    return 0
-
-
-def smoke():
-    """Times two layers at small points in this process; checks all."""
+def smoke(threads):
+    """Times each layer at a small point in this process, after its checks."""
     rows = []
     for layer in _contestants.LAYERS:
-        points = [(2, 32)] if layer in ("heads", "additive") else [(2, 24)]
-        rows += time_layer(layer, 3, points)[0]
+        rows += time_layer(layer, 3, [(2, 24)], threads)[0]
     _method.report(rows)
     return 0
 
@@ -168,12 +160,12 @@ def main(arguments):
     summary = "Attention over sequences against Keras's own layers and PyTorch."
     options = _method.parse("layers", arguments, summary, extend)
     if options.smoke:
-        return smoke()
-    if options.point:
-        return answer(options)
+        return smoke(options.threads)
     rows, roofs = [], []
     for layer in [options.only] if options.only else _contestants.LAYERS:
-        timed, roof = _method.in_a_process("layers", options, "time", layer)
+        timed, roof = _method.in_a_process(
+            time_layer, layer, options.rounds, POINTS, options.threads
+        )
         add_megabytes(timed, options)
         _method.report(timed)
         rows += timed

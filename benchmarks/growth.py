@@ -1,0 +1,148 @@
+"""How time and memory of each attention over sequences grow with the length.
+
+    python -m benchmarks growth [--smoke] [--only NAME]
+
+Every attention of `list_attentions()` that takes a sequence `(B, T, D)`, with the
+arguments that `create_attention` gives it; a `max_length` is T. A step is forward and
+backward with the gradients of inputs and weights, float32, batch 1, width 64, at T 512
+to 4096. Each point is a process of its own. An attention stops at the first T that is
+expected to take more than 3 GB or 20 s, from how it grew so far.
+
+Exponents are the slopes of the logarithms over that of T, by least squares over the
+upper three lengths: 1 is linear, 2 is quadratic. Writes
+`benchmarks/results/growth.csv` and `.json`.
+"""
+
+import math
+import statistics
+from concurrent.futures.process import BrokenProcessPool
+
+from benchmarks import _method, _steps
+
+BATCH, WIDTH = 1, 64
+LENGTHS = (512, 1024, 2048, 4096)
+FAMILIES = ("sequence", "linear", "self", "pooling", "series")
+OTHER_INPUTS = ("two_stage_attention",)  # takes segments of variates
+MOST_MEGABYTES, MOST_SECONDS = 3000.0, 20.0
+TIMED, SECONDS = 7, 1.0  # steps at each point, and about how long they may take
+
+
+def extend(parser):
+    parser.add_argument("--only", metavar="NAME", help="one attention, writes nothing")
+
+
+def names():
+    """Returns the attentions that take a sequence, a dict of names to families."""
+    from attention_zoo.layers import list_attentions
+
+    found = {n: family for family in FAMILIES for n in list_attentions(family=family)}
+    return {n: family for n, family in found.items() if n not in OTHER_INPUTS}
+
+
+def make_model(name, length):
+    """Returns a functional model of one attention over `(BATCH, length, WIDTH)`."""
+    import keras
+
+    from attention_zoo.layers import create_attention, get_family
+    from attention_zoo.layers.factory import DEFAULTS, attention_class
+
+    keras.utils.set_random_seed(0)
+    sized = "max_length" in DEFAULTS.get(attention_class(name), {})
+    layer = create_attention(name, **({"max_length": length} if sized else {}))
+    inputs = keras.Input(batch_shape=(BATCH, length, WIDTH))
+    two = get_family(name) in ("sequence", "linear")
+    return keras.Model(inputs, layer(inputs, inputs) if two else layer(inputs))
+
+
+def measure(name, length):
+    """Returns seconds and peak megabytes of a training step, in a fresh process."""
+    for size in (64, length):  # the small one loads what has no size
+        model = make_model(name, size)
+        array = _steps.draw((BATCH, size, WIDTH))
+        step = _steps.keras_step(model, array, "training")
+        peak = _method.measure_peak(step)
+    once = _method.take_turns({"step": step}, 1, 0)["step"]
+    more = min(TIMED, int(SECONDS / once[0]))
+    seconds = _method.take_turns({"step": step}, more, 0)["step"] or once
+    return statistics.median(seconds), peak
+
+
+def measure_all(name, lengths, call=_method.in_a_process):
+    """Returns the points `(T, seconds, megabytes)` of one attention, and a note."""
+    points = []
+    for length in lengths:
+        wanted = expect(points, length)
+        if wanted[0] > MOST_SECONDS or wanted[1] > MOST_MEGABYTES:
+            seconds, megabytes = wanted
+            return points, (
+                f"T {length} would take about {seconds:.0f} s and {megabytes:.0f} MB"
+            )
+        try:
+            points.append((length, *call(measure, name, length)))
+        except BrokenProcessPool:
+            return points, f"the process of T {length} died"
+    return points, ""
+
+
+def expect(points, length):
+    """Returns the seconds and megabytes at `length`; growth goes on as it was."""
+    if not points:
+        return 0.0, 0.0
+    last = points[-1]
+    ratio = length / last[0]
+    growths = [2.0, 2.0]
+    if len(points) > 1:
+        growths = [max(1.0, exponent(points[-2:], i)) for i in (1, 2)]
+    return tuple(last[i] * ratio ** growths[i - 1] for i in (1, 2))
+
+
+def exponent(points, column):
+    """Returns the slope of a logarithm over that of T, by least squares."""
+    xs = [math.log(point[0]) for point in points]
+    ys = [math.log(max(point[column], 1e-6)) for point in points]
+    return statistics.linear_regression(xs, ys).slope
+
+
+def make_row(name, family, points, note):
+    """Returns the row of one attention."""
+    row = {"attention": name, "family": family}
+    row |= dict.fromkeys(("time_exponent", "memory_exponent"), "")
+    row |= dict.fromkeys(("ms_at_1024", "mb_at_1024", "T_max"), "")
+    upper = points[-3:]
+    if len(upper) > 1:
+        row["time_exponent"] = round(exponent(upper, 1), 2)
+        row["memory_exponent"] = round(exponent(upper, 2), 2)
+    if 1 < len(upper) < 3:
+        note = f"exponents of {len(upper)} lengths; {note}"
+    for length, seconds, megabytes in points:
+        row["T_max"] = length
+        if length == 1024:
+            row["ms_at_1024"] = float(f"{1000 * seconds:.4g}")
+            row["mb_at_1024"] = float(f"{megabytes:.4g}")
+    return row | {"note": note}
+
+
+def in_this_process(function, *arguments):
+    return function(*arguments)
+
+
+def main(arguments):
+    summary = "How time and memory of each attention grow with the length."
+    options = _method.parse("growth", arguments, summary, extend)
+    found = names()
+    if options.only and options.only not in found:
+        print(f"growth: no attention {options.only!r} over sequences: {sorted(found)}")
+        return 2
+    if options.smoke:
+        chosen = options.only or "attention"
+        measured = measure_all(chosen, (128, 256, 1024), in_this_process)
+        _method.report([make_row(chosen, found[chosen], *measured)])
+        return 0
+    rows = []
+    for name in [options.only] if options.only else found:
+        rows.append(make_row(name, found[name], *measure_all(name, LENGTHS)))
+        _method.report(rows[-1:])
+    if not options.only:
+        title = "Growth of a training step with the length"
+        _method.write("growth", rows, options, title, batch=BATCH, width=WIDTH)
+    return 0
