@@ -325,6 +325,11 @@ def _export(commands):
         metavar="DIR",
         help="the SavedModel's folder (default: saved_models/NAME/saved_model)",
     )
+    command.add_argument(
+        "--jit",
+        action="store_true",
+        help="let XLA compile it when it is first called: slow then, fast afterwards",
+    )
 
 
 if __name__ == "__main__":

@@ -349,5 +349,5 @@ def export(args):
     _export.check_target(home, name, marks)
     model = entry.load()
     with _export.publication(home, name, marks) as folder:
-        _export.write_saved_model(model, folder)
+        _export.write_saved_model(model, folder, jit=args.jit)
     print(out)

@@ -14,6 +14,7 @@ from attention_zoo.recipes._errors import UserError
 
 TOLERANCE = 1e-5  # between the trained model and the two saved forms
 ENTRY_FILES = ("model.keras", "card.json", "saved_model")
+JIT_LENGTH = 32  # words; a text is filled up to a multiple for XLA
 STALE_SECONDS = 24 * 3600  # a publication takes seconds
 
 
@@ -156,15 +157,76 @@ def difference(outputs, expected):
     return float((np.abs(outputs - expected) / scale).max())
 
 
-def write_saved_model(servable, folder):
+def write_saved_model(servable, folder, jit=False):
     """Writes a SavedModel that plain TensorFlow serves.
 
     Args:
         servable: The model from raw inputs.
         folder: Where to write.
+        jit: Whether XLA compiles the model when it is first called, and again for each
+            new size: batches are filled up to a power of two, texts to a multiple of
+            `JIT_LENGTH` words, so that sizes are few.
+
+    Raises:
+        UserError: With `jit`, when the model is none that XLA can compile.
     """
+    if not jit:
+        with disk_errors():
+            servable.export(folder, format="tf_saved_model", verbose=False)
+        return
+    import keras
+    import tensorflow as tf
+
+    serve, specification = jit_endpoint(servable)
+    archive = keras.export.ExportArchive()
+    archive.track(servable)
+    archive.add_endpoint("serve", serve, input_signature=[specification])
     with disk_errors():
-        servable.export(folder, format="tf_saved_model", verbose=False)
+        archive.write_out(folder, verbose=False)
+
+
+def jit_endpoint(servable):
+    """Returns a function of raw inputs whose core XLA compiles, and what it takes.
+
+    Strings stay outside, since XLA has none: what is compiled is the last layer, a
+    model of token ids. Of other inputs the whole model is compiled.
+    """
+    import keras
+    import tensorflow as tf
+
+    core, prepare = servable, None
+    if keras.backend.standardize_dtype(servable.inputs[0].dtype) == "string":
+        *before, core = servable.operations
+        if not isinstance(core, keras.Model):
+            raise UserError(
+                f"{servable.name} ends with {core.name}, which XLA cannot compile: "
+                "export it without --jit"
+            )
+        prepare = keras.Model(servable.inputs, before[-1].output)
+    compiled = tf.function(
+        lambda x: core(x, training=False), jit_compile=True, autograph=False
+    )
+
+    def serve(inputs):
+        x = prepare(inputs) if prepare else inputs
+        shape = tf.shape(x)
+        filled = tf.bitwise.left_shift(1, tf.reduce_sum(_powers_below(shape[0])))
+        missing = [[0, filled - shape[0]]]
+        if prepare:
+            missing.append([0, -shape[1] % JIT_LENGTH])
+        missing += [[0, 0]] * (x.shape.rank - len(missing))
+        return compiled(tf.pad(x, missing))[: shape[0]]
+
+    given = servable.inputs[0]
+    return serve, tf.TensorSpec(given.shape, given.dtype, name=given.name)
+
+
+def _powers_below(number):
+    """Returns 1 for each power of two below a number, else 0, a tensor."""
+    import tensorflow as tf
+
+    powers = tf.bitwise.left_shift(1, tf.range(31))
+    return tf.cast(powers < number, "int32")
 
 
 @contextlib.contextmanager

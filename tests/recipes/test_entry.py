@@ -378,6 +378,29 @@ def test_export(command, entry, tmp_path, digests):
     ]
 
 
+def test_export_with_jit_gives_the_same(command, model, entry, tmp_path):
+    """In a process without this package; batches of 1, 3 and 5, texts of any length."""
+    code, _, _ = command("export", entry, "--jit", "--out", tmp_path / "served")
+    assert code == 0
+    parts = [TEXTS, TEXTS[:1], TEXTS[:3], ["", ""]]
+    program = (
+        "import json, sys, tensorflow as tf\n"
+        "served = tf.saved_model.load('served')\n"
+        "for texts in json.loads(sys.argv[1]):\n"
+        "    print(json.dumps(served.serve(tf.constant(texts)).numpy().tolist()))\n"
+        "assert 'attention_zoo' not in sys.modules\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(parts)],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    for part, line in zip(parts, out.splitlines(), strict=True):
+        expected = model(keras.ops.convert_to_tensor(part), training=False)
+        np.testing.assert_allclose(json.loads(line), expected, rtol=0, atol=1e-5)
+    graph = (tmp_path / "served" / "saved_model.pb").read_bytes()
+    assert b"_XlaMustCompile" in graph
+
+
 def test_export_replaces_nothing_else(refused, entry, tmp_path, digests):
     before = digests(tmp_path)
     message = refused("export", RECIPE, "--out", entry)
