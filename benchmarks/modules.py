@@ -39,7 +39,7 @@ TIMM = {
     ),
     "EfficientChannelAttention": (lambda timm, c: timm.EcaModule(c), ""),
     "CBAM": (
-        lambda timm, c: timm.CbamModule(c),
+        lambda timm, c: timm.cbam.CbamModule(c),
         "batch normalisation behind its spatial convolution",
     ),
     "GlobalContext": (
@@ -49,11 +49,13 @@ TIMM = {
         "a bias of the logits",
     ),
     "NonLocal": (
-        lambda timm, c: timm.NonLocalAttn(c, use_scale=False, rd_channels=c // 2),
+        lambda timm, c: timm.non_local_attn.NonLocalAttn(
+            c, use_scale=False, rd_channels=c // 2
+        ),
         "a bias of the keys and batch normalisation at the end",
     ),
     "CoordinateAttention": (
-        lambda timm, c: timm.CoordAttn(c, rd_channels=8),
+        lambda timm, c: timm.coord_attn.CoordAttn(c, rd_channels=8),
         "no biases of the gates",
     ),
     "GatherExcite": (
@@ -164,7 +166,11 @@ def make_others(name, channels, weights, timm, why):
     notes["timm"] = why
     if timm:
         create, more = TIMM[name]
-        module = create(timm, channels)
+        try:
+            module = create(timm, channels)
+        except AttributeError:
+            notes["timm"] = "this version of timm has none"
+            return modules, notes
         ours, theirs = sum(w.size for w in weights), count(module)
         if ours != theirs:
             notes["timm"] = f"{theirs} parameters against ours of {ours}: {more}"

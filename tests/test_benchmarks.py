@@ -44,12 +44,37 @@ def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(ROOT))
     pairs = importlib.import_module("benchmarks._model_pairs")
+    weights = importlib.import_module("benchmarks._torch_weights")
     without = {"attention_convnet"}  # no recipe trains it
     assert set(pairs.ENTRIES) == set(attention_zoo.list_models()) - without
     for name in pairs.ENTRIES:
         kind, batch, config = pairs.settings(name, tiny=True)
         model, twin = pairs.make_pair(name, config)  # compares parameters
+        sizes = kind, config, batch
+        arrays, targets = pairs.make_data(*sizes, tiny=True, padded=True)
+        assert weights.count_flops(twin, pairs.to_torch(kind, arrays)) > 0
         if keras.backend.backend() == "tensorflow":  # elsewhere it compiles for long
-            sizes = kind, config, batch
-            arrays, targets = pairs.make_data(*sizes, tiny=True, padded=True)
             pairs.check_equal(kind, model, twin, arrays, targets, model)
+
+
+@pytest.mark.parametrize(
+    ("race", "words"),
+    [
+        (
+            "layers",
+            "layer multi_head, what training, batch 2, T 24, against torch_sdpa",
+        ),
+        ("modules", "module SplitAttention, what training, batch 2, height 6"),
+        ("growth", "attention attention, family sequence, time_exponent"),
+    ],
+)
+def test_a_race_of_layers_runs_and_outputs_agree(
+    race, words, capsys, monkeypatch, tmp_path
+):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(f"benchmarks.{race}")
+    assert module.main(["--smoke", "--threads", "1"]) == 0
+    assert words in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())  # writes nothing
