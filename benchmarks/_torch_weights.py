@@ -41,12 +41,12 @@ def count_flops(twin, inputs):
     Counted without kernels that hide what they compute; transforms and what is done
     element by element do not count.
     """
+    twin.eval()  # in which nothing moves
     counter = FlopCounterMode(display=False)
     with (
         warnings.catch_warnings(action="ignore"),  # of a setting that is left alone
         torch.backends.mkldnn.flags(enabled=False),
         sdpa_kernel(SDPBackend.MATH),
-        torch.no_grad(),
         counter,
     ):
         twin(*inputs)
