@@ -153,13 +153,17 @@ def main(arguments):
     if options.smoke:
         options.rounds = 2
         names = [options.only] if options.only else list(SMOKE)
-    rows = []
+    rows, failed = [], False
     for name in names:
-        new = (race if options.smoke else in_a_process)(name, options)
+        try:
+            new = (race if options.smoke else in_a_process)(name, options)
+        except subprocess.CalledProcessError:  # it said why
+            print(f"{name}: failed, so nothing is written", file=sys.stderr)
+            failed, new = True, []
         _method.report(new)
         rows += new
-    if not options.only:
+    if not options.only and not failed:
         jax = "_jax" if options.backend == "jax" else ""
         result = f"models{jax}{'_jit' * options.jit}"
         _method.write(result, rows, options, TITLE, rounds=options.rounds)
-    return 0
+    return int(failed)
