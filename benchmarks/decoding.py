@@ -16,11 +16,10 @@ work of greedy search. Writes `benchmarks/results/decoding.csv`; `make tables` s
 in docs/benchmarks.md.
 """
 
-import argparse
-import csv
-import pathlib
 import statistics
 import time
+
+from benchmarks import _method
 
 VOCABULARY, BEAM, START = 4000, 5, 2
 SENTENCES, SOURCE, STEPS = 64, 16, 20
@@ -35,7 +34,6 @@ CORES = {
         "intermediate_dim": 512,
     },
 }
-RESULTS = pathlib.Path("benchmarks/results")
 FIELDS = [
     "core",
     "sentences",
@@ -160,22 +158,15 @@ def check_equal(core, source, loops, steps, vocabulary):
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks decoding")
-    parser.add_argument("--smoke", action="store_true", help="seconds, writes nothing")
-    smoke = parser.parse_args(arguments).smoke
+    options = _method.parse("decoding", arguments, __doc__.splitlines()[0])
+    smoke = options.smoke
     rows = []
     for name in list(CORES)[: 1 if smoke else None]:
         sizes = (3, 2, 1, 1, 50) if smoke else (SENTENCES, STEPS, LOOPED, ROUNDS)
         rows.append(dict(zip(FIELDS, race(name, *sizes), strict=True)))
-        print(*(f"{key} {value}" for key, value in rows[-1].items()), sep=", ")
+        _method.report(rows[-1:])
     ratios = [row["beam_per_second"] / row["loop_per_second"] for row in rows]
     for row, ratio in zip(rows, ratios, strict=True):
         print(f"{row['core']}: {ratio:.1f} times, promised {PROMISE}")
-    if smoke:
-        return 0
-    RESULTS.mkdir(exist_ok=True)
-    with open(RESULTS / "decoding.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return 0 if min(ratios) >= PROMISE else 1
+    _method.write("decoding", rows, options, "", rounds=ROUNDS)
+    return 0 if smoke or min(ratios) >= PROMISE else 1

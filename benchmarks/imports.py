@@ -1,20 +1,21 @@
 """What an import costs: the package and its command against Keras alone.
 
-    python -m benchmarks imports [--repeats 15]
+    python -m benchmarks imports [--rounds 15] [--smoke]
 
 Every program runs in a fresh process, in turn with the others, and the median of the
 processor's seconds counts: they hardly depend on what else the machine does. Promised:
 `import attention_zoo` at most 10 % over `import keras`, the command's `--help` and
-`list` at most 20 % over it.
+`list` at most 20 % over it. Writes `benchmarks/results/imports.csv` and `.json`.
 """
 
-import argparse
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+
+from benchmarks import _method
 
 COMMAND = "from attention_zoo.recipes._cli import main; main([{!r}])"
 PROGRAMS = {
@@ -42,24 +43,32 @@ def seconds(program):
     return clock, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
+def extend(parser):
+    """Adds the arguments of this race."""
+    parser.add_argument("--rounds", type=int, default=15, help="processes of each")
+
+
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks imports")
-    parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args(arguments).repeats
-    for program, _ in PROGRAMS.values():
-        seconds(program)  # fills the caches of files and of bytecode
-    times = {name: [] for name in PROGRAMS}
-    for _ in range(repeats):
-        for name, (program, _) in PROGRAMS.items():
+    options = _method.parse("imports", arguments, __doc__.splitlines()[0], extend)
+    rounds = 1 if options.smoke else options.rounds
+    programs = dict(list(PROGRAMS.items())[: 2 if options.smoke else None])
+    if not options.smoke:
+        for program, _ in programs.values():
+            seconds(program)  # fills the caches of files and of bytecode
+    times = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, (program, _) in programs.items():
             times[name].append(seconds(program))
     base = statistics.median(cpu for _, cpu in times["import keras"])
-    kept = True
-    print(f"{'':24}{'clock s':>9}{'cpu s':>7}{'ratio':>7}{'limit':>7}")
-    for name, (_, limit) in PROGRAMS.items():
+    rows, kept = [], True
+    for name, (_, limit) in programs.items():
         clock, cpu = (
             statistics.median(column) for column in zip(*times[name], strict=True)
         )
         kept = kept and (limit is None or cpu / base <= limit)
-        shown = f"{limit:7.2f}" if limit else ""
-        print(f"{name:24}{clock:9.2f}{cpu:7.2f}{cpu / base:7.2f}{shown}")
-    return 0 if kept else 1
+        row = {"program": name, "clock_s": round(clock, 2), "cpu_s": round(cpu, 2)}
+        row |= {"to_keras": round(cpu / base, 3), "promised": limit or ""}
+        rows.append(row)
+    _method.report(rows)
+    _method.write("imports", rows, options, "", rounds=rounds)
+    return 0 if kept or options.smoke else 1

@@ -10,16 +10,12 @@ Three questions, on TensorFlow in float32, forward and backward in a compiled fu
 
 Every point of 1 and 2 is a process of its own. Its peak is what the steps add to the
 process, by the kernel's high-water mark, after a warm-up at T 64. Writes
-`benchmarks/results/memory.csv` and `memory.png`; `make tables` shows them in README.md.
+`benchmarks/results/memory.csv`, `.json` and `.png`; `make tables` shows them in
+README.md.
 """
 
-import argparse
-import csv
-import json
-import pathlib
+import functools
 import statistics
-import subprocess
-import sys
 import time
 
 from benchmarks import _method
@@ -29,7 +25,6 @@ RACES = [("additive", 2048), ("multi_head", 8192)]
 SCORES = ["dot", "scaled_dot", "cosine", "general", "location", "additive", "concat"]
 LENGTHS = [1024, 4096, 16384]
 SHORT, SHORT_PAIRS = 128, 300
-RESULTS = pathlib.Path("benchmarks/results")
 FIELDS = ["question", "kind", "which", "length", "megabytes", "seconds"]
 
 
@@ -102,7 +97,7 @@ def measure_point(kind, which, length, steps):
     def take_steps():
         for _ in range(steps):
             start = time.perf_counter()
-            step(x)[0].numpy()
+            take(step, x)
             seconds.append(time.perf_counter() - start)
 
     megabytes = _method.measure_peak(take_steps)
@@ -112,13 +107,16 @@ def measure_point(kind, which, length, steps):
 
 def in_a_process(question, kind, which, length, steps):
     """Measures one point in a process of its own and returns its row."""
-    point = [kind, which, str(length), str(steps)]
-    command = [sys.executable, "-m", "benchmarks", "memory", "--point", *point]
-    output = subprocess.run(command, capture_output=True, text=True, check=True)
-    megabytes, seconds = json.loads(output.stdout.splitlines()[-1])
+    point = kind, which, length, steps
+    megabytes, seconds = _method.in_a_process(measure_point, *point)
     row = [question, kind, which, length, round(megabytes, 1), round(seconds, 4)]
     print(*row, flush=True)
     return row
+
+
+def take(step, x):
+    """Takes a step and waits for it."""
+    return step(x)[0].numpy()
 
 
 def race_short(kind, length, pairs):
@@ -126,15 +124,11 @@ def race_short(kind, length, pairs):
     whiches = ["blocks", "keras"]
     steps = {which: training_step(kind, which) for which in whiches}
     x = inputs(length)
-    seconds = {which: [] for which in whiches}
-    for _ in range(pairs + 10):
-        for which in whiches:
-            start = time.perf_counter()
-            steps[which](x)[0].numpy()
-            seconds[which].append(time.perf_counter() - start)
+    contestants = {w: functools.partial(take, step, x) for w, step in steps.items()}
+    seconds = _method.take_turns(contestants, pairs, 10)
     rows = []
     for which in whiches:
-        median = statistics.median(seconds[which][10:])
+        median = statistics.median(seconds[which])
         rows.append(["short", kind, which, length, "", round(median, 6)])
         print(*rows[-1], flush=True)
     return rows
@@ -171,16 +165,13 @@ def plot(rows, path):
     figure.savefig(path, dpi=110)
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(prog="benchmarks memory")
-    parser.add_argument("--smoke", action="store_true", help="seconds, writes nothing")
+def extend(parser):
+    """Adds the arguments of this race."""
     parser.add_argument("--races", action="store_true", help="leave out the growth")
-    parser.add_argument("--point", nargs=4, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.point:
-        kind, which, length, steps = options.point
-        print(json.dumps(measure_point(kind, which, int(length), int(steps))))
-        return 0
+
+
+def main(arguments):
+    options = _method.parse("memory", arguments, __doc__.splitlines()[0], extend)
     races = [("additive", 256)] if options.smoke else RACES
     lengths, scores = (LENGTHS, SCORES)
     if options.smoke:
@@ -195,11 +186,8 @@ def main(arguments):
     kinds = ["dot"] if options.smoke else ["dot", "additive", "multi_head"]
     for kind in kinds:
         rows += race_short(kind, SHORT, 5 if options.smoke else SHORT_PAIRS)
-    if options.smoke:
-        return 0
-    RESULTS.mkdir(exist_ok=True)
-    with open(RESULTS / "memory.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([FIELDS, *rows])
-    if not options.races:
-        plot(rows, RESULTS / "memory.png")
+    named = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    _method.write("memory", named, options, "")
+    if not (options.races or options.smoke):
+        plot(rows, _method.RESULTS / "memory.png")
     return 0

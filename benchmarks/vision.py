@@ -10,16 +10,14 @@ one's. Writes `benchmarks/results/vision.csv`; `make tables` shows it in
 docs/choosing.md.
 """
 
-import argparse
-import csv
-import pathlib
+import functools
 import statistics
-import time
+
+from benchmarks import _method
 
 BATCH, PAIRS, WARM_UP = 64, 200, 10
 SHAPES = [(28, 28, 32), (14, 14, 64)]
 LIMIT = 1.15
-RESULTS = pathlib.Path("benchmarks/results")
 FIELDS = [
     "block",
     "batch",
@@ -105,6 +103,11 @@ def check_equal(steps, x):
         np.testing.assert_allclose(one / size, other / size, rtol=0, atol=1e-5)
 
 
+def take(step, x):
+    """Takes a step and waits for it."""
+    return step(x)[0].numpy()
+
+
 def race(shape, batch, pairs):
     """Returns the row of one shape."""
     import numpy as np
@@ -114,13 +117,9 @@ def race(shape, batch, pairs):
     x = tf.constant(x)
     steps = {which: training_step(b) for which, b in make_blocks(shape).items()}
     check_equal(steps, x)
-    seconds = {which: [] for which in steps}
-    for i in range(WARM_UP + pairs):
-        for which in list(steps)[:: 1 if i % 2 else -1]:
-            start = time.perf_counter()
-            steps[which](x)[0].numpy()
-            seconds[which].append(time.perf_counter() - start)
-    keras, ours = (seconds[which][WARM_UP:] for which in ("keras", "ours"))
+    contestants = {w: functools.partial(take, step, x) for w, step in steps.items()}
+    seconds = _method.take_turns(contestants, pairs, WARM_UP)
+    keras, ours = (seconds[which] for which in ("keras", "ours"))
     ratios = [a / b for a, b in zip(ours, keras, strict=True)]
     quartiles = statistics.quantiles(ratios, n=4)
     medians = [round(1000 * statistics.median(s), 3) for s in (keras, ours)]
@@ -129,9 +128,8 @@ def race(shape, batch, pairs):
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks vision")
-    parser.add_argument("--smoke", action="store_true", help="seconds, writes nothing")
-    smoke = parser.parse_args(arguments).smoke
+    options = _method.parse("vision", arguments, __doc__.splitlines()[0])
+    smoke = options.smoke
     rows = []
     for shape in [(6, 5, 16)] if smoke else SHAPES:
         row = race(shape, *(2, 4) if smoke else (BATCH, PAIRS))
@@ -145,11 +143,5 @@ def main(arguments):
         spread = "{pair_ratio_quartile_1} - {pair_ratio_quartile_3}".format(**row)
         times = f"{row['keras_ms']:10.2f}{row['ours_ms']:9.2f}"
         print(f"{shape:14}{times}{ratio:7.3f}{LIMIT:7.2f}  {spread}")
-    if smoke:
-        return 0
-    RESULTS.mkdir(exist_ok=True)
-    with open(RESULTS / "vision.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return 0 if kept else 1
+    _method.write("vision", rows, options, "", pairs=PAIRS)
+    return 0 if kept or smoke else 1

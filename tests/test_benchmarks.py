@@ -1,6 +1,7 @@
 """The benchmarks run: a few steps of each that has a smoke run in this process."""
 
 import importlib
+import os
 import pathlib
 import runpy
 
@@ -12,7 +13,14 @@ import attention_zoo
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Takes back the variables by which a race pins its threads."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
 def test_vision_runs_and_its_blocks_agree(capsys, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(ROOT / "benchmarks" / "vision.py"))["main"]
     assert main(["--smoke"]) == 0
@@ -21,6 +29,7 @@ def test_vision_runs_and_its_blocks_agree(capsys, monkeypatch, tmp_path):
 
 
 def test_decoding_runs_and_its_loops_agree(capsys, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(ROOT / "benchmarks" / "decoding.py"))["main"]
     assert main(["--smoke"]) == 0
@@ -66,11 +75,13 @@ def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
         ),
         ("modules", "module SplitAttention, what training, batch 2, height 6"),
         ("growth", "attention attention, family sequence, time_exponent"),
+        ("serving", "model attention_lstm, form saved_model --jit, batch 1, against"),
+        ("inputs", "recipe attention_lstm_reviews, batch 64, batches 3"),
+        ("imports", "program import attention_zoo, clock_s"),
+        ("memory", "short dot keras 128"),
     ],
 )
-def test_a_race_of_layers_runs_and_outputs_agree(
-    race, words, capsys, monkeypatch, tmp_path
-):
+def test_a_race_runs_and_outputs_agree(race, words, capsys, monkeypatch, tmp_path):
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)

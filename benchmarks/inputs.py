@@ -1,0 +1,108 @@
+"""The input pipeline alone against the training step that it feeds.
+
+    python -m benchmarks inputs [--only RECIPE] [--rounds N] [--smoke]
+
+A round iterates over a whole pass of a recipe's training batches, with nobody using
+them, and then trains on some of them. `ours_ms` is a batch of the pipeline, `other_ms`
+a step of training, `ratio` the share of a step that the pipeline would take if nothing
+of it ran beside the step. What is done once, before the first pass, is not in it: the
+data are read, and texts become ids, which are kept. Recipes whose data are not prepared
+are left out. Writes `benchmarks/results/inputs.csv`, `.json` and `.png`.
+"""
+
+import itertools
+import time
+
+from benchmarks import _method
+
+RECIPES = (
+    "attention_lstm_reviews",
+    "attention_lstm_imdb",
+    "cbam_resnet_fashion_mnist",
+    "attention_forecaster_etth1",
+    "inverted_transformer_etth1",
+    "rnn_translator_dates",
+    "transformer_translator_multi30k",
+)
+SMOKE = RECIPES[:1]
+STEPS = 8  # of training in a round
+TITLE = "The input pipeline alone against the training step"
+
+
+def extend(parser):
+    """Adds the arguments of this race."""
+    parser.add_argument("--only", choices=RECIPES, help="one recipe; writes nothing")
+    parser.add_argument("--rounds", type=int, default=5, help="timed passes")
+
+
+def prepared(name, smoke):
+    """Returns a recipe and its pipeline; None where the data are not there."""
+    from attention_zoo.recipes import _recipe
+    from attention_zoo.recipes._errors import UserError
+
+    recipe = _recipe.get_recipe(name)
+    try:
+        return recipe, _recipe.load_pipeline(recipe, smoke=smoke)
+    except UserError as error:
+        print(f"left out: {error}")
+        return None
+
+
+def one_pass(dataset, steps):
+    """Iterates over a pass; returns its seconds a batch, and some of its batches."""
+    kept, every = [], max(len(dataset) // steps, 1)
+    start = time.perf_counter()
+    for number, batch in enumerate(dataset):
+        if number % every == 0:
+            kept.append(batch)
+    return (time.perf_counter() - start) / len(dataset), kept[:steps]
+
+
+def training(model, batches):
+    """Trains on batches; returns the seconds a step."""
+    start = time.perf_counter()
+    for batch in batches:
+        model.train_on_batch(*batch)
+    return (time.perf_counter() - start) / len(batches)
+
+
+def race(name, options):
+    """Returns the row of one recipe; None where its data are not there."""
+    from attention_zoo.recipes import _run
+
+    found = prepared(name, options.smoke)
+    if found is None:
+        return None
+    recipe, pipeline = found
+    model = _run.compiled(recipe, pipeline, _run.USUAL)
+    dataset = pipeline.batches("train", seed=0)
+    seconds = {"pipeline": [], "step": []}
+    for number in itertools.count():
+        alone, batches = one_pass(dataset, STEPS)
+        step = training(model, batches)
+        if number:  # the first round reads, traces and compiles
+            seconds["pipeline"].append(alone)
+            seconds["step"].append(step)
+        if number == options.rounds:
+            break
+    return {
+        "recipe": name,
+        "batch": recipe.batch_size,
+        "batches": len(dataset),
+        **_method.compare(seconds["pipeline"], seconds["step"]),
+    }
+
+
+def main(arguments):
+    options = _method.parse("inputs", arguments, __doc__.splitlines()[0], extend)
+    names = [options.only] if options.only else RECIPES
+    if options.smoke:
+        names, options.rounds = SMOKE, 2
+    rows = []
+    for name in names:
+        if row := race(name, options):
+            _method.report([row])
+            rows.append(row)
+    if rows and not options.only:
+        _method.write("inputs", rows, options, TITLE, rounds=options.rounds)
+    return 0
