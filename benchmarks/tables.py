@@ -7,7 +7,6 @@ Each table stands between a pair of marks, `<!-- results:start -->` and
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import re
@@ -17,12 +16,12 @@ from attention_zoo.layers import get_family, list_attentions
 from attention_zoo.layers.factory import FAMILIES, attention_class
 from attention_zoo.recipes import _card_translation
 from attention_zoo.recipes._figures import figure
+from benchmarks import _pages
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
 CHOOSING = pathlib.Path("docs/choosing.md")
 BENCHMARKS = pathlib.Path("docs/benchmarks.md")
-UNMEASURED = "Not measured yet."
 LOOPS = ("loop", "compiled_loop")  # of the decoding benchmark
 
 
@@ -153,19 +152,11 @@ def attentions():
     return "\n".join(lines)
 
 
-def _rows(file):
-    """Returns the rows of a benchmark's CSV as dicts; none where there is no file."""
-    if not file.exists():
-        return []
-    with open(file, newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
-
-
 def memory(file):
     """Returns the Markdown table of the memory benchmark's results, from its CSV."""
-    rows = _rows(file)
+    rows = _pages.read_rows(file)
     if not rows:
-        return UNMEASURED
+        return _pages.UNMEASURED
     lines = [
         "| training step | Keras | ours, in blocks | memory | time |",
         "| --- | --- | --- | --- | --- |",
@@ -197,9 +188,9 @@ def memory(file):
 
 def vision(file):
     """Returns the Markdown table of the CBAM benchmark's results, from its CSV."""
-    rows = _rows(file)
+    rows = _pages.read_rows(file)
     if not rows:
-        return UNMEASURED
+        return _pages.UNMEASURED
     lines = [
         "| training step | plain Keras layers | ours | time | quartiles | pairs |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -222,9 +213,9 @@ def vision(file):
 
 def decoding(file):
     """Returns the Markdown table of the decoding benchmark's results, from its CSV."""
-    rows = _rows(file)
+    rows = _pages.read_rows(file)
     if not rows:
-        return UNMEASURED
+        return _pages.UNMEASURED
     lines = [
         "| sentences per second | beam search, one graph | loop | compiled loop "
         "| to the loop | to the compiled loop |",
@@ -338,7 +329,9 @@ def main(arguments):
             "costs": costs(),
         },
         BENCHMARKS: {
-            "decoding": decoding(pathlib.Path("benchmarks/results/decoding.csv"))
+            "decoding": decoding(pathlib.Path("benchmarks/results/decoding.csv")),
+            "promises": _pages.promises(),
+            **{name: _pages.race(name) for name in _pages.RACES},
         },
     }
     stale = 0

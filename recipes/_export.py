@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from attention_zoo._lstm import without_kernel
 from attention_zoo.recipes._errors import UserError
 
 TOLERANCE = 1e-5  # between the trained model and the two saved forms
@@ -175,13 +176,12 @@ def write_saved_model(servable, folder, jit=False):
             servable.export(folder, format="tf_saved_model", verbose=False)
         return
     import keras
-    import tensorflow as tf
 
     serve, specification = jit_endpoint(servable)
     archive = keras.export.ExportArchive()
     archive.track(servable)
-    archive.add_endpoint("serve", serve, input_signature=[specification])
-    with disk_errors():
+    with without_kernel(servable), disk_errors():
+        archive.add_endpoint("serve", serve, input_signature=[specification])
         archive.write_out(folder, verbose=False)
 
 

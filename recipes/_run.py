@@ -7,6 +7,7 @@ import os
 import keras
 
 import attention_zoo
+from attention_zoo._lstm import bidirectional_layers
 from attention_zoo.recipes import _callbacks, _card, _checkpoint, _export, _plots
 from attention_zoo.recipes._callbacks import BestEpoch
 from attention_zoo.recipes._errors import UserError
@@ -256,6 +257,9 @@ def compiled(recipe, pipeline, options):
     """Returns a fresh model, ready to be trained, its optimizer built."""
     model = build(recipe, pipeline)
     pipeline.initialise(model)
+    if options.compiles(pipeline):
+        for layer in bidirectional_layers(model):
+            layer.use_fused = False  # XLA has no such kernel
     steps = len(pipeline.batches("train", seed=0)) * recipe.epochs
     model.compile(
         optimizer=make_optimizer(recipe, steps, options.optimizer()),

@@ -20,7 +20,6 @@ def environment(monkeypatch):
 
 
 def test_vision_runs_and_its_blocks_agree(capsys, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(ROOT / "benchmarks" / "vision.py"))["main"]
     assert main(["--smoke"]) == 0
@@ -29,7 +28,6 @@ def test_vision_runs_and_its_blocks_agree(capsys, monkeypatch, tmp_path):
 
 
 def test_decoding_runs_and_its_loops_agree(capsys, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(ROOT / "benchmarks" / "decoding.py"))["main"]
     assert main(["--smoke"]) == 0
@@ -39,7 +37,6 @@ def test_decoding_runs_and_its_loops_agree(capsys, monkeypatch, tmp_path):
 
 def test_models_run_and_agree_with_pytorch(capsys, monkeypatch, tmp_path):
     pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(ROOT / "benchmarks" / "models.py"))["main"]
     assert main(["--smoke"]) == 0
@@ -51,7 +48,6 @@ def test_models_run_and_agree_with_pytorch(capsys, monkeypatch, tmp_path):
 
 def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(ROOT))
     pairs = importlib.import_module("benchmarks._model_pairs")
     weights = importlib.import_module("benchmarks._torch_weights")
     without = {"attention_convnet"}  # no recipe trains it
@@ -83,7 +79,6 @@ def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
 )
 def test_a_race_runs_and_outputs_agree(race, words, capsys, monkeypatch, tmp_path):
     pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(f"benchmarks.{race}")
     assert module.main(["--smoke", "--threads", "1"]) == 0

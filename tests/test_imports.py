@@ -23,8 +23,9 @@ FOLDERS = {
     "recipes": "attention_zoo.recipes",
     "saved_models": "attention_zoo.saved_models",
 }
-# Only TensorFlow has strings, which subwords are made of inside a model.
-STRINGS = "attention_zoo.subwords"
+# Only TensorFlow has strings, which subwords are made of inside a model, and a fused
+# LSTM for the CPU.
+ON_TENSORFLOW = ("attention_zoo.subwords", "attention_zoo._lstm")
 # What comes with the project's own extras: imported only where it is needed.
 HEAVY = {
     "PIL", "keras_tuner", "matplotlib", "rich", "sklearn", "tensorboard", "tensorflow",
@@ -109,7 +110,7 @@ def test_layers_need_layers_keras_and_numpy_alone(name):
 @pytest.mark.parametrize("name", modules_in("zoo"))
 def test_the_zoo_needs_layers_keras_and_numpy_alone(name):
     assert third_party(name, at_import=True) <= {"keras", "numpy"}
-    late = {"tensorflow"} if name == STRINGS else set()
+    late = {"tensorflow"} if name in ON_TENSORFLOW else set()
     assert third_party(name) <= {"keras", "numpy", "matplotlib", *late}
     allowed = {*modules_in("layers"), *modules_in("zoo")}
     assert own_imports(name) <= allowed

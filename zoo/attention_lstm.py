@@ -4,6 +4,7 @@ import keras
 
 from attention_zoo import layers
 from attention_zoo._attention import make_attention
+from attention_zoo._lstm import BidirectionalLSTM
 
 FAMILIES = ("sequence", "pooling", "self")
 
@@ -80,7 +81,7 @@ def attention_lstm(
     embedding_dropout_layer = keras.layers.SpatialDropout1D(
         embedding_dropout, name="embedding_dropout"
     )
-    lstm_layer = keras.layers.Bidirectional(
+    lstm_layer = BidirectionalLSTM(
         keras.layers.LSTM(
             units,
             return_sequences=True,
