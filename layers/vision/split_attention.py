@@ -110,7 +110,7 @@ class SplitAttention(BranchLayer):
         self._select.build((shape[0], hidden))
 
     def attend_maps(self, x):
-        maps = self.activation(self._norm(self._conv(x)))
+        maps = self.activation(self._norm(self._convolve(x)))
         split = (self.radix, maps.shape[-1] // self.radix)
         maps = ops.reshape(maps, (*ops.shape(maps)[:-1], *split))
         hidden = self._reduce(global_average(ops.sum(maps, axis=-2)))
@@ -121,6 +121,19 @@ class SplitAttention(BranchLayer):
         weights = ops.sigmoid(logits)
         places = tuple(range(1, len(x.shape) - 1))
         return (maps * ops.expand_dims(weights, places))[..., 0, :], weights
+
+    def _convolve(self, x):
+        """Returns the grouped convolution, group by group.
+
+        TensorFlow's own is several times slower backwards on a CPU.
+        """
+        parts = ops.split(x, self.radix, axis=-1)
+        kernels = ops.split(self._conv.kernel, self.radix, axis=-1)
+        convolved = [
+            ops.conv(part, kernel, padding="same", data_format="channels_last")
+            for part, kernel in zip(parts, kernels, strict=True)
+        ]
+        return ops.concatenate(convolved, axis=-1)
 
     def scores_shape(self, shape):
         return (shape[0], self.radix, self.filters or shape[-1])
