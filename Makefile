@@ -68,8 +68,12 @@ types: .venv/.test
 tables: .venv/.test
 	$(BIN)/python -m benchmarks tables
 
+# All races, one after the other, then their picture and tables; half an hour.
+RACES := models serving inputs layers modules growth decoding vision memory imports
 bench: .venv/.test
-	$(BIN)/python -m benchmarks imports
+	@missed=0; for race in $(RACES) picture tables; do \
+	  $(BIN)/python -m benchmarks $$race || missed=1; \
+	done; exit $$missed
 
 clean:
 	rm -rf build dist *.egg-info .ruff_cache .hypothesis .venv/.recipes .venv/.test
