@@ -20,8 +20,8 @@ RECIPE = Recipe(
     kind="translation",
     expected={"exact_match": 0.99},
     config={
-        "embedding_dim": 32,
-        "units": 64,
+        "embedding_dim": 64,
+        "units": 128,
         "attention": "bahdanau_attention",
         "share_embeddings": True,
         "dropout": 0.1,
@@ -39,7 +39,7 @@ RECIPE = Recipe(
     validation_split="validation",
     batch_size=128,
     epochs=8,
-    learning_rate=4e-3,
+    learning_rate=2e-3,
     warmup=0.1,
     ema=0.99,
     synthetic=True,
@@ -49,7 +49,7 @@ RECIPE = Recipe(
 def space(hp):
     """Returns the values that a tuner may try."""
     return {
-        "units": hp.Choice("units", [32, 64, 96]),
+        "units": hp.Choice("units", [64, 96, 128]),
         "attention": hp.Choice("attention", ["bahdanau_attention", "luong_attention"]),
         "learning_rate": hp.Float("learning_rate", 1e-3, 8e-3, sampling="log"),
     }
