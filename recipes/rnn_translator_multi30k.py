@@ -6,9 +6,10 @@ Bahdanau's attention between a bidirectional GRU and a GRU, as in Bahdanau et al
     attention-zoo train rnn_translator_multi30k
     attention-zoo train rnn_translator_multi30k --set source=en --set target=de
 
-Time: -
+Time: 40 min on one core of an Intel Xeon, 32 min for the twin.
 Expected: BLEU of at least 33 on test_2016_flickr.
-Measured: not yet.
+Measured: BLEU 40.8, chrF 60.0, one seed. In the same run: without attention BLEU 25.6,
+the translation of the nearest training sentence 10.5.
 """
 
 from attention_zoo.recipes._recipe import Recipe

@@ -9,6 +9,7 @@ import pytest
 
 import attention_zoo
 from attention_zoo.recipes import _cli
+from benchmarks import _pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -114,6 +115,17 @@ def test_the_table_of_decoding_equals_the_measurements():
     document = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     file = ROOT / "benchmarks" / "results" / "decoding.csv"
     assert between("decoding", document) == TABLES["decoding"](file)
+
+
+def test_the_tables_of_races_equal_the_measurements(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    document = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for race in _pages.RACES:
+        table = between(race, document)
+        assert table == _pages.race(race)
+        assert table != _pages.UNMEASURED
+    assert between("promises", document) == _pages.promises()
+    assert "not measured" not in between("promises", document)
 
 
 def test_lists_of_scores_and_normalizers():
