@@ -13,6 +13,7 @@ if __name__ != "attention_zoo":
     )
 
 from attention_zoo import layers
+from attention_zoo._lstm import BidirectionalLSTM
 from attention_zoo._version import __version__
 from attention_zoo.explain import explain
 from attention_zoo.pretrained import list_pretrained, load
@@ -24,6 +25,7 @@ from attention_zoo.translate import Translator
 from attention_zoo.translations import translate_texts
 
 __all__ = [
+    "BidirectionalLSTM",
     "RNNTranslator",
     "SubwordDetokenizer",
     "SubwordTokenizer",

@@ -89,14 +89,16 @@ class BidirectionalLSTM(keras.layers.Bidirectional):
 def run_direction(cell, sequences, mask=None):
     """Runs a cell over `(B, T, D)`; returns outputs `(B, T, U)` and last `h`, `c`."""
     dtype = sequences.dtype
-    weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
-    weights = [ops.cast(ops.convert_to_tensor(w), "float32") for w in weights]
+    weights = [
+        ops.cast(ops.convert_to_tensor(weight), "float32")
+        for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
+    ]
     x = ops.cast(sequences, "float32")
     if mask is not None:
         x = pick(x, valid_first(mask))
     hidden, memory = fused_lstm(x, *weights)
     if mask is None:
-        states = hidden[:, -1], memory[:, -1]
+        states = [hidden[:, -1], memory[:, -1]]
     else:
         seen = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # valid steps until here
         states = [at_step(values, seen[:, -1:])[:, 0] for values in (hidden, memory)]
