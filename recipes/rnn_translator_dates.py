@@ -6,9 +6,10 @@ the test split was trained on. Portuguese, which training never saw, is reported
 
     attention-zoo train rnn_translator_dates --seeds 3
 
-Time: -
+Time: 6 min a seed on one core of an Intel Xeon, and 5 min for the twin.
 Expected: exact match of at least 0.99.
-Measured: not yet.
+Measured: 0.9978, Portuguese 0.8410, over three seeds. In the same run: without attention
+0.0083, the most similar training date 0.0000.
 """
 
 from attention_zoo.recipes._recipe import Recipe
