@@ -23,9 +23,13 @@ FOLDERS = {
     "recipes": "attention_zoo.recipes",
     "saved_models": "attention_zoo.saved_models",
 }
-# Only TensorFlow has strings, which subwords are made of inside a model, and a fused
-# LSTM for the CPU.
-ON_TENSORFLOW = ("attention_zoo.subwords", "attention_zoo._lstm")
+# Only TensorFlow has strings, which subwords are made of inside a model, and kernels
+# of an LSTM and of batch normalization.
+ON_TENSORFLOW = (
+    "attention_zoo.subwords",
+    "attention_zoo._lstm",
+    "attention_zoo._batch_norm",
+)
 # What comes with the project's own extras: imported only where it is needed.
 HEAVY = {
     "PIL", "keras_tuner", "matplotlib", "rich", "sklearn", "tensorboard", "tensorflow",

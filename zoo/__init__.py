@@ -13,6 +13,7 @@ if __name__ != "attention_zoo":
     )
 
 from attention_zoo import layers
+from attention_zoo._batch_norm import FusedBatchNormalization
 from attention_zoo._lstm import BidirectionalLSTM
 from attention_zoo._version import __version__
 from attention_zoo.explain import explain
@@ -26,6 +27,7 @@ from attention_zoo.translations import translate_texts
 
 __all__ = [
     "BidirectionalLSTM",
+    "FusedBatchNormalization",
     "RNNTranslator",
     "SubwordDetokenizer",
     "SubwordTokenizer",

@@ -2,6 +2,7 @@
 
 import keras
 
+from attention_zoo._batch_norm import FusedBatchNormalization
 from attention_zoo.layers._checks import check_positive_integer, check_rate
 
 
@@ -55,9 +56,7 @@ def convolution(x, filters, kernel_size, strides=1, activation="relu", name=None
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    x = keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
-    )(x)
+    x = FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
     if activation is None:
         return x
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)

@@ -1,0 +1,74 @@
+"""Batch normalization over maps by TensorFlow's fused kernel."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` of maps, with the same weights and numbers.
+
+    On TensorFlow in float32, a training step takes the kernel `FusedBatchNormV3` where
+    Keras computes moments and normalizes in operations of their own. Elsewhere, and for
+    what the kernel does not do, this is Keras's layer.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: Tensor `(B, H, W, C)`; of another rank Keras's layer runs.
+        training: Optional boolean.
+        mask: As in Keras, whose layer then runs.
+
+    Returns:
+        Tensor of the same shape.
+
+    Reference:
+        - [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        takes_kernel = (
+            keras.backend.backend() == "tensorflow"
+            and training
+            and self.trainable
+            and mask is None
+            and len(inputs.shape) == 4
+            and self.axis in (3, -1)
+            and self.center
+            and self.scale
+            and not self.synchronized
+            and self.compute_dtype == "float32"
+        )
+        if not takes_kernel:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = normalize(inputs, self.gamma, self.beta, self.epsilon)
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            kept = moving * self.momentum + value * (1.0 - self.momentum)
+            moving.assign(kept)
+        return outputs
+
+
+def normalize(x, scale, offset, epsilon):
+    """Returns normalized maps `(B, H, W, C)`, their means and variances, `(C,)`."""
+    import tensorflow as tf
+
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=ops.convert_to_tensor(scale),
+        offset=ops.convert_to_tensor(offset),
+        mean=tf.zeros((0,)),
+        variance=tf.zeros((0,)),
+        epsilon=epsilon,
+        exponential_avg_factor=1.0,
+        data_format="NHWC",
+        is_training=True,
+    )
+    # The kernel's variance is the unbiased one; Keras keeps the other.
+    count = tf.cast(math.prod(tf.unstack(tf.shape(x))[:-1]), "float32")
+    return outputs, mean, variance * (count - 1) / count
