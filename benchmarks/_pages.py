@@ -24,6 +24,7 @@ def race(name):
     rows = read_rows(RESULTS / f"{name}.csv")
     if not rows:
         return UNMEASURED
+    rows = [row for row in rows if "not installed" not in row.get("note", "")]
     columns = [column for column in rows[0] if column != "quartile_3"]
     shown = [NAMES.get(c, c.replace("_", " ")) for c in columns]
     shown = ["quartiles" if c == "quartile 1" else c for c in shown]
@@ -38,12 +39,17 @@ def cell(row, column):
     """Returns what a table shows of a row in a column."""
     value = row[column]
     if column == "quartile_1" and value:
-        return " to ".join(f"{float(row[f'quartile_{q}']):.2f}" for q in (1, 3))
+        return " to ".join(ratio(row[f"quartile_{q}"]) for q in (1, 3))
     if column == "ratio" and value:
-        return f"**{float(value):.2f}**"
+        return f"**{ratio(value)}**"
     if column in COMPARISON and value:
         return f"{float(value):.3g}" if float(value) < 1000 else f"{float(value):.0f}"
     return value
+
+
+def ratio(value):
+    """Returns a ratio with two digits behind the point, or more where it is small."""
+    return f"{float(value):.2f}" if float(value) >= 0.1 else f"{float(value):.1g}"
 
 
 def where(name):
