@@ -225,6 +225,7 @@ def label(row):
 def plot_ratios(rows, title, path):
     """Draws the ratios ours / other with their quartiles, 1 as a line."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     rows = [row for row in rows if row["ratio"] not in ("", None)]
     figure = Figure(figsize=(8, 1.2 + 0.26 * len(rows)), layout="constrained")
@@ -238,6 +239,10 @@ def plot_ratios(rows, title, path):
     axes.set_yticks(range(len(rows)), [label(row) for row in rows], fontsize=7)
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="time, ours / other; left of the line ours is faster")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.margins(y=0.5 / len(rows))
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(path, dpi=110)
