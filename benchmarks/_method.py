@@ -112,16 +112,18 @@ def compare(ours, other):
     """
     ratios = [a / b for a, b in zip(ours, other, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    medians = [1000 * statistics.median(s) for s in (ours, other)]
-    figures = [*medians, middle, low, high]
-    return {
-        key: float(f"{figure:.4g}")
-        for key, figure in zip(COMPARISON, figures, strict=True)
-    }
+    medians = [median_ms(seconds) for seconds in (ours, other)]
+    ratios = [float(f"{figure:.4g}") for figure in (middle, low, high)]
+    return dict(zip(COMPARISON, medians + ratios, strict=True))
+
+
+def median_ms(seconds):
+    """Returns the median of a list of seconds in ms, to four digits."""
+    return float(f"{1000 * statistics.median(seconds):.4g}")
 
 
 def roof(size=1024, rounds=15):
-    """Returns the GFLOP/s of a float32 matrix product here, the best of PyTorch's."""
+    """Returns the GFLOP/s of a float32 matrix product here, PyTorch's."""
     import torch
 
     a = torch.ones(size, size)

@@ -101,6 +101,11 @@ class EncoderBlock(nn.Module):
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
+def encoder(num_layers, *sizes, **options):
+    """Returns encoder blocks, one after the other, with the arguments of each."""
+    return nn.Sequential(*(EncoderBlock(*sizes, **options) for _ in range(num_layers)))
+
+
 class DecoderBlock(nn.Module):
     """Causal self-attention, attention to the encoder, a feed-forward layer.
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks._torch_blocks import (
     AdditiveScore,
     CrossAttention,
-    EncoderBlock,
+    encoder,
     read,
 )
 
@@ -124,12 +124,10 @@ class Stage(nn.Module):
         super().__init__()
         first = ResidualBlock(channels, filters, stride)
         rest = [ResidualBlock(filters, filters, 1) for _ in range(blocks - 1)]
-        self.block = nn.ModuleList([first, *rest])
+        self.block = nn.Sequential(first, *rest)
 
     def forward(self, x):
-        for block in self.block:
-            x = block(x)
-        return x
+        return self.block(x)
 
 
 class CBAMResNet(nn.Module):
@@ -146,16 +144,14 @@ class CBAMResNet(nn.Module):
             Stage(width, 2 * width, 2, blocks),
             Stage(2 * width, 4 * width, 2, blocks),
         ]
-        self.stage = nn.ModuleList(stages)
+        self.stage = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(4 * width, num_classes)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pixels):
         x = pixels_to_maps(pixels).to(memory_format=torch.channels_last)
-        x = F.relu(self.stem(x), inplace=True)
-        for stage in self.stage:
-            x = stage(x)
+        x = self.stage(F.relu(self.stem(x), inplace=True))
         return self.head(self.dropout(x.mean((2, 3))))
 
 
@@ -189,11 +185,8 @@ class VisionTransformer(nn.Module):
         count = (height // patch_size) * (width_of_image // patch_size)
         self.patches = nn.Conv2d(channels, width, patch_size, patch_size, bias=False)
         self.patches_bias = nn.Parameter(torch.zeros(count, width))  # positions
-        blocks = [
-            EncoderBlock(width, num_heads, 2 * width, dropout, norm_first=True)
-            for _ in range(num_layers)
-        ]
-        self.block = nn.ModuleList(blocks)
+        sizes = width, num_heads, 2 * width, dropout
+        self.block = encoder(num_layers, *sizes, norm_first=True)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.class_attention = ClassAttention(width, num_heads)
         self.dropout = nn.Dropout(dropout)
@@ -201,9 +194,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, pixels):
         x = self.patches(pixels_to_maps(pixels)).flatten(2).transpose(1, 2)
-        x = self.dropout(x + self.patches_bias)  # (B, N, width)
-        for block in self.block:
-            x = block(x)
+        x = self.block(self.dropout(x + self.patches_bias))  # (B, N, width)
         x = self.class_attention(self.norm(x))
         return self.head(self.dropout(x))
 

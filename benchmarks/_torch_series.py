@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks._torch_blocks import AdditiveScore, EncoderBlock, FeedForward
+from benchmarks._torch_blocks import AdditiveScore, FeedForward, encoder
 
 EPSILON = 1e-5
 
@@ -86,18 +86,12 @@ class InvertedTransformer(Forecaster):
         super().__init__()
         self.tokens = nn.Linear(lookback, width)
         self.tokens_dropout = nn.Dropout(dropout)
-        blocks = [
-            EncoderBlock(width, num_heads, 2 * width, dropout)
-            for _ in range(num_layers)
-        ]
-        self.block = nn.ModuleList(blocks)
+        self.block = encoder(num_layers, width, num_heads, 2 * width, dropout)
         self.head = nn.Linear(width, horizon)
         self.skip = nn.Linear(lookback, horizon)
 
     def forecast(self, variates):
-        x = self.tokens_dropout(self.tokens(variates))  # (B, C, width)
-        for block in self.block:
-            x = block(x)
+        x = self.block(self.tokens_dropout(self.tokens(variates)))  # (B, C, width)
         return self.head(x) + self.skip(variates)
 
 
@@ -121,11 +115,7 @@ class PatchTransformer(Forecaster):
         count = (lookback - patch_length) // stride + 2
         self.patches = nn.Linear(patch_length, width, bias=False)
         self.patches_bias = nn.Parameter(torch.zeros(count, width))  # positions
-        blocks = [
-            EncoderBlock(width, num_heads, 8 * width, dropout)
-            for _ in range(num_layers)
-        ]
-        self.block = nn.ModuleList(blocks)
+        self.block = encoder(num_layers, width, num_heads, 8 * width, dropout)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(count * width, horizon)
         self.skip = nn.Linear(lookback, horizon)
@@ -134,9 +124,7 @@ class PatchTransformer(Forecaster):
         rows = variates.flatten(0, 1)  # (B * C, L)
         longer = F.pad(rows.unsqueeze(1), (0, self.stride), mode="replicate")
         patches = longer.squeeze(1).unfold(1, self.patch_length, self.stride)
-        x = self.dropout(self.patches(patches) + self.patches_bias)
-        for block in self.block:
-            x = block(x)
+        x = self.block(self.dropout(self.patches(patches) + self.patches_bias))
         x = self.head(self.dropout(x.flatten(1))) + self.skip(rows)
         return x.unflatten(0, variates.shape[:2])
 

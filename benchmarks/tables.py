@@ -17,6 +17,7 @@ from attention_zoo.layers.factory import FAMILIES, attention_class
 from attention_zoo.recipes import _card_translation
 from attention_zoo.recipes._figures import figure
 from benchmarks import _pages
+from benchmarks._method import RESULTS
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
@@ -313,23 +314,24 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks tables")
     parser.add_argument("--check", action="store_true", help="only say what is stale")
     check = parser.parse_args(arguments).check
+    cards = read_cards("saved_models")
     tables = {
         README: {
-            "results": results(read_cards("saved_models")),
-            "forecasts": forecasts(read_cards("saved_models")),
-            "translations": translations(read_cards("saved_models")),
-            "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
+            "results": results(cards),
+            "forecasts": forecasts(cards),
+            "translations": translations(cards),
+            "memory": memory(RESULTS / "memory.csv"),
             "families": families(),
         },
         LAYERS: {"layers": attentions()},
         CHOOSING: {
-            "memory": memory(pathlib.Path("benchmarks/results/memory.csv")),
-            "vision": vision(pathlib.Path("benchmarks/results/vision.csv")),
-            "twins": twins(read_cards("saved_models")),
+            "memory": memory(RESULTS / "memory.csv"),
+            "vision": vision(RESULTS / "vision.csv"),
+            "twins": twins(cards),
             "costs": costs(),
         },
         BENCHMARKS: {
-            "decoding": decoding(pathlib.Path("benchmarks/results/decoding.csv")),
+            "decoding": decoding(RESULTS / "decoding.csv"),
             "promises": _pages.promises(),
             **{name: _pages.race(name) for name in _pages.RACES},
         },

@@ -1,7 +1,5 @@
 """Batch normalization over maps by TensorFlow's fused kernel."""
 
-import math
-
 import keras
 from keras import ops
 
@@ -70,5 +68,5 @@ def normalize(x, scale, offset, epsilon):
         is_training=True,
     )
     # The kernel's variance is the unbiased one; Keras keeps the other.
-    count = tf.cast(math.prod(tf.unstack(tf.shape(x))[:-1]), "float32")
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), "float32")
     return outputs, mean, variance * (count - 1) / count

@@ -101,8 +101,12 @@ def run_direction(cell, sequences, mask=None):
         states = [hidden[:, -1], memory[:, -1]]
     else:
         seen = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # valid steps until here
-        states = [at_step(values, seen[:, -1:])[:, 0] for values in (hidden, memory)]
-        hidden = ops.where(mask[..., None], at_step(hidden, seen), 0.0)
+        newest = ops.maximum(seen - 1, 0)  # of the valid steps, where there is one
+        states = [
+            ops.where(seen[:, -1:] > 0, pick(values, newest[:, -1:])[:, 0], 0.0)
+            for values in (hidden, memory)
+        ]
+        hidden = ops.where(mask[..., None], pick(hidden, newest), 0.0)
     return [ops.cast(values, dtype) for values in (hidden, *states)]
 
 
@@ -110,12 +114,6 @@ def valid_first(mask):
     """Returns indices `(B, T)`: valid steps in their order, then the others."""
     steps = ops.arange(ops.shape(mask)[1], dtype="int32")
     return ops.argsort(ops.where(mask, steps, steps + ops.shape(mask)[1]), axis=1)
-
-
-def at_step(values, count):
-    """Returns `values[:, count - 1]`, `(B, N, U)`; zeros where `count` is 0."""
-    picked = pick(values, ops.maximum(count - 1, 0))
-    return ops.where((count > 0)[..., None], picked, 0.0)
 
 
 def pick(values, steps):
