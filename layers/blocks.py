@@ -17,7 +17,6 @@ from attention_zoo.layers.dot_softmax import dot_softmax
 from attention_zoo.layers.normalizers import Softmax
 
 BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
-DOT_NUMBERS = 2**19  # the same in `dot_softmax`, which is fastest within the cache
 
 
 class GivenSeed(keras.random.SeedGenerator):
@@ -60,7 +59,7 @@ def choose_block_size(block_size, query, key, pairwise_width, apart=False):
         fewest = max(8, key.shape[-1] // pairwise_width)
         block_size = max(fewest, BLOCK_NUMBERS // (per_row * outer))
         if apart and (rows is None or rows > block_size):
-            return max(fewest, DOT_NUMBERS // per_row)
+            return max(fewest, BLOCK_NUMBERS // per_row)
     if block_size is None or (rows is not None and rows <= block_size):
         return None
     return block_size
@@ -148,7 +147,7 @@ def attend(
     if written:
         if block_size == "auto":
             rows = fewer(rows, ops.shape(query)[-2])
-        return dot_softmax(query, key, value, mask, rows, DOT_NUMBERS), None
+        return dot_softmax(query, key, value, mask, rows, BLOCK_NUMBERS), None
     seeds = (
         seed_generator.next() if dropout else None,
         None if draw is None else draw.next(),

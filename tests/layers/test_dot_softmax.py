@@ -145,7 +145,6 @@ def test_blocks_are_trained_in_a_compiled_function(
     import tensorflow as tf
 
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", numbers)
-    monkeypatch.setattr(blocks, "DOT_NUMBERS", numbers)
     x = tf.constant(RNG.normal(size=(B, TQ, D)).astype("float32"))
     mask = tf.constant(np.arange(TQ) < np.array([[TQ], [6]]))
     layer = layers.MultiHeadAttention(H, D, window=3)
