@@ -148,7 +148,7 @@ def keras_loss(kind):
     """Returns the loss that ours trains with."""
     import keras
 
-    from attention_zoo.recipes._tokens import TokenCrossEntropy
+    from attention_zoo.recipes.tasks.translation.losses import TokenCrossEntropy
 
     if kind == "translation":
         return TokenCrossEntropy()

@@ -64,7 +64,7 @@ def batched_search(core, steps, vocabulary):
     """Returns a compiled function from ids `(B, S)` to tokens `(B, 1, T)`."""
     import tensorflow as tf
 
-    from attention_zoo.beam_search import beam_search
+    from attention_zoo.generation.beam_search import beam_search
 
     signature = [tf.TensorSpec((None, None), "int32")]
 
@@ -148,7 +148,7 @@ def check_equal(core, source, loops, steps, vocabulary):
     import numpy as np
     import tensorflow as tf
 
-    from attention_zoo.decoding import greedy
+    from attention_zoo.generation.search import greedy
 
     states, memory = core.encode(tf.constant(source), steps)
     given = (core.step, states, source.shape, steps, START, vocabulary, memory)

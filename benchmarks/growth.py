@@ -44,7 +44,7 @@ def make_model(name, length):
     import keras
 
     from attention_zoo.layers import create_attention, get_family
-    from attention_zoo.layers.factory import DEFAULTS, attention_class
+    from attention_zoo.layers.registry import DEFAULTS, attention_class
 
     keras.utils.set_random_seed(0)
     sized = "max_length" in DEFAULTS.get(attention_class(name), {})

@@ -17,7 +17,7 @@ import time
 
 from benchmarks import _method
 
-COMMAND = "from attention_zoo.recipes._cli import main; main([{!r}])"
+COMMAND = "from attention_zoo.recipes.cli.main import main; main([{!r}])"
 PROGRAMS = {
     "import keras": ("import keras", None),
     "import attention_zoo": ("import attention_zoo", 1.10),

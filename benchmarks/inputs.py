@@ -36,8 +36,8 @@ def extend(parser):
 
 def prepared(name, smoke):
     """Returns a recipe and its pipeline; None where the data are not there."""
-    from attention_zoo.recipes import _recipe
-    from attention_zoo.recipes._errors import UserError
+    from attention_zoo.recipes.core import recipe as _recipe
+    from attention_zoo.recipes.core.errors import UserError
 
     recipe = _recipe.get_recipe(name)
     try:
@@ -67,7 +67,7 @@ def training(model, batches):
 
 def race(name, options):
     """Returns the row of one recipe; None where its data are not there."""
-    from attention_zoo.recipes import _run
+    from attention_zoo.recipes.engine import trainer as _run
 
     found = prepared(name, options.smoke)
     if found is None:

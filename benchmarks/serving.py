@@ -60,7 +60,7 @@ def export(name, core, folder):
     """Exports both forms and returns them as TensorFlow loads them, by name."""
     import tensorflow as tf
 
-    from attention_zoo.recipes import _export
+    from attention_zoo.recipes.engine import publishing as _export
 
     forms = {}
     for form, jit in (("saved_model", False), ("saved_model --jit", True)):

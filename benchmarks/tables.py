@@ -13,9 +13,9 @@ import re
 import sys
 
 from attention_zoo.layers import get_family, list_attentions
-from attention_zoo.layers.factory import FAMILIES, attention_class
-from attention_zoo.recipes import _card_translation
-from attention_zoo.recipes._figures import figure
+from attention_zoo.layers.registry import FAMILIES, attention_class
+from attention_zoo.recipes.cards.figures import figure
+from attention_zoo.recipes.tasks.translation import card as _card_translation
 from benchmarks import _pages
 from benchmarks._method import RESULTS
 

@@ -6,69 +6,97 @@ if __name__ != "attention_zoo.layers":
         "twice. Import 'attention_zoo.layers'."
     )
 
-from attention_zoo.layers.adaptive import AdaptiveAttention as AdaptiveAttention
-from attention_zoo.layers.attention import Attention as Attention
-from attention_zoo.layers.attention_cell import AttentionCell as AttentionCell
-from attention_zoo.layers.bahdanau import BahdanauAttention as BahdanauAttention
-from attention_zoo.layers.composite import Gated as Gated
-from attention_zoo.layers.composite import Parallel as Parallel
-from attention_zoo.layers.composite import Serial as Serial
-from attention_zoo.layers.coverage import CoverageAttention as CoverageAttention
-from attention_zoo.layers.decoder import AttentionDecoder as AttentionDecoder
-from attention_zoo.layers.differential import (
-    DifferentialAttention as DifferentialAttention,
+from attention_zoo.layers.composite.containers import Gated as Gated
+from attention_zoo.layers.composite.containers import Parallel as Parallel
+from attention_zoo.layers.composite.containers import Serial as Serial
+from attention_zoo.layers.core.normalizers import Entmax as Entmax
+from attention_zoo.layers.core.normalizers import Entmax15 as Entmax15
+from attention_zoo.layers.core.normalizers import GumbelSoftmax as GumbelSoftmax
+from attention_zoo.layers.core.normalizers import Hardmax as Hardmax
+from attention_zoo.layers.core.normalizers import Normalizer as Normalizer
+from attention_zoo.layers.core.normalizers import Sigmoid as Sigmoid
+from attention_zoo.layers.core.normalizers import Softmax as Softmax
+from attention_zoo.layers.core.normalizers import Sparsemax as Sparsemax
+from attention_zoo.layers.core.normalizers import TopK as TopK
+from attention_zoo.layers.core.positions import AlibiBias as AlibiBias
+from attention_zoo.layers.core.positions import Position as Position
+from attention_zoo.layers.core.positions import RelativeBias as RelativeBias
+from attention_zoo.layers.core.positions import RotaryPosition as RotaryPosition
+from attention_zoo.layers.core.recording import AttentionRecord as AttentionRecord
+from attention_zoo.layers.core.recording import record_attention as record_attention
+from attention_zoo.layers.core.scores import AdditiveScore as AdditiveScore
+from attention_zoo.layers.core.scores import ConcatScore as ConcatScore
+from attention_zoo.layers.core.scores import CosineScore as CosineScore
+from attention_zoo.layers.core.scores import DotScore as DotScore
+from attention_zoo.layers.core.scores import GeneralScore as GeneralScore
+from attention_zoo.layers.core.scores import LocationScore as LocationScore
+from attention_zoo.layers.core.scores import ScaledDotScore as ScaledDotScore
+from attention_zoo.layers.core.scores import Score as Score
+from attention_zoo.layers.efficient.linear import LinearAttention as LinearAttention
+from attention_zoo.layers.efficient.linformer import (
+    LinformerAttention as LinformerAttention,
 )
-from attention_zoo.layers.external import ExternalAttention as ExternalAttention
-from attention_zoo.layers.factory import create_attention as create_attention
-from attention_zoo.layers.factory import get_family as get_family
-from attention_zoo.layers.factory import list_attentions as list_attentions
-from attention_zoo.layers.feed_forward import FeedForward as FeedForward
-from attention_zoo.layers.gated import GatedAttention as GatedAttention
-from attention_zoo.layers.hard import HardAttention as HardAttention
-from attention_zoo.layers.hard import ReinforceLoss as ReinforceLoss
-from attention_zoo.layers.hierarchical import (
+from attention_zoo.layers.efficient.local import LocalAttention as LocalAttention
+from attention_zoo.layers.efficient.nystrom import NystromAttention as NystromAttention
+from attention_zoo.layers.efficient.performer import (
+    PerformerAttention as PerformerAttention,
+)
+from attention_zoo.layers.pooling.attention_pooling import (
+    AttentionPooling as AttentionPooling,
+)
+from attention_zoo.layers.pooling.gated import GatedAttention as GatedAttention
+from attention_zoo.layers.pooling.hierarchical import (
     HierarchicalAttention as HierarchicalAttention,
 )
-from attention_zoo.layers.linear import LinearAttention as LinearAttention
-from attention_zoo.layers.linformer import LinformerAttention as LinformerAttention
-from attention_zoo.layers.local import LocalAttention as LocalAttention
-from attention_zoo.layers.location_aware import (
-    LocationAwareAttention as LocationAwareAttention,
-)
-from attention_zoo.layers.luong import LuongAttention as LuongAttention
-from attention_zoo.layers.monotonic import MonotonicAttention as MonotonicAttention
-from attention_zoo.layers.monotonic import NormedAdditiveScore as NormedAdditiveScore
-from attention_zoo.layers.multi_head import MultiHeadAttention as MultiHeadAttention
-from attention_zoo.layers.multi_head_pooling import (
+from attention_zoo.layers.pooling.multi_head_pooling import (
     MultiHeadAttentionPooling as MultiHeadAttentionPooling,
 )
-from attention_zoo.layers.normalizers import Entmax as Entmax
-from attention_zoo.layers.normalizers import Entmax15 as Entmax15
-from attention_zoo.layers.normalizers import GumbelSoftmax as GumbelSoftmax
-from attention_zoo.layers.normalizers import Hardmax as Hardmax
-from attention_zoo.layers.normalizers import Normalizer as Normalizer
-from attention_zoo.layers.normalizers import Sigmoid as Sigmoid
-from attention_zoo.layers.normalizers import Softmax as Softmax
-from attention_zoo.layers.normalizers import Sparsemax as Sparsemax
-from attention_zoo.layers.normalizers import TopK as TopK
-from attention_zoo.layers.nystrom import NystromAttention as NystromAttention
-from attention_zoo.layers.performer import PerformerAttention as PerformerAttention
-from attention_zoo.layers.pooling import AttentionPooling as AttentionPooling
-from attention_zoo.layers.positions import AlibiBias as AlibiBias
-from attention_zoo.layers.positions import Position as Position
-from attention_zoo.layers.positions import RelativeBias as RelativeBias
-from attention_zoo.layers.positions import RotaryPosition as RotaryPosition
-from attention_zoo.layers.recording import AttentionRecord as AttentionRecord
-from attention_zoo.layers.recording import record_attention as record_attention
-from attention_zoo.layers.scores import AdditiveScore as AdditiveScore
-from attention_zoo.layers.scores import ConcatScore as ConcatScore
-from attention_zoo.layers.scores import CosineScore as CosineScore
-from attention_zoo.layers.scores import DotScore as DotScore
-from attention_zoo.layers.scores import GeneralScore as GeneralScore
-from attention_zoo.layers.scores import LocationScore as LocationScore
-from attention_zoo.layers.scores import ScaledDotScore as ScaledDotScore
-from attention_zoo.layers.scores import Score as Score
-from attention_zoo.layers.self_attention import SelfAttention as SelfAttention
+from attention_zoo.layers.recurrent.attention_cell import AttentionCell as AttentionCell
+from attention_zoo.layers.recurrent.coverage import (
+    CoverageAttention as CoverageAttention,
+)
+from attention_zoo.layers.recurrent.decoder import AttentionDecoder as AttentionDecoder
+from attention_zoo.layers.recurrent.location_aware import (
+    LocationAwareAttention as LocationAwareAttention,
+)
+from attention_zoo.layers.recurrent.monotonic import (
+    MonotonicAttention as MonotonicAttention,
+)
+from attention_zoo.layers.recurrent.monotonic import (
+    NormedAdditiveScore as NormedAdditiveScore,
+)
+from attention_zoo.layers.recurrent.stepwise import (
+    StepwiseAttention as StepwiseAttention,
+)
+from attention_zoo.layers.registry import create_attention as create_attention
+from attention_zoo.layers.registry import get_family as get_family
+from attention_zoo.layers.registry import list_attentions as list_attentions
+from attention_zoo.layers.sequence.adaptive import (
+    AdaptiveAttention as AdaptiveAttention,
+)
+from attention_zoo.layers.sequence.attention import Attention as Attention
+from attention_zoo.layers.sequence.bahdanau import (
+    BahdanauAttention as BahdanauAttention,
+)
+from attention_zoo.layers.sequence.differential import (
+    DifferentialAttention as DifferentialAttention,
+)
+from attention_zoo.layers.sequence.external import (
+    ExternalAttention as ExternalAttention,
+)
+from attention_zoo.layers.sequence.hard import HardAttention as HardAttention
+from attention_zoo.layers.sequence.hard import ReinforceLoss as ReinforceLoss
+from attention_zoo.layers.sequence.luong import LuongAttention as LuongAttention
+from attention_zoo.layers.sequence.multi_head import (
+    MultiHeadAttention as MultiHeadAttention,
+)
+from attention_zoo.layers.sequence.self_attention import SelfAttention as SelfAttention
+from attention_zoo.layers.sequence.synthesizer import (
+    DenseSynthesizer as DenseSynthesizer,
+)
+from attention_zoo.layers.sequence.synthesizer import (
+    RandomSynthesizer as RandomSynthesizer,
+)
 from attention_zoo.layers.series.auto_correlation import (
     AutoCorrelation as AutoCorrelation,
 )
@@ -89,15 +117,13 @@ from attention_zoo.layers.series.temporal_pattern import (
     TemporalPatternAttention as TemporalPatternAttention,
 )
 from attention_zoo.layers.series.two_stage import TwoStageAttention as TwoStageAttention
-from attention_zoo.layers.stepwise import StepwiseAttention as StepwiseAttention
-from attention_zoo.layers.synthesizer import DenseSynthesizer as DenseSynthesizer
-from attention_zoo.layers.synthesizer import RandomSynthesizer as RandomSynthesizer
-from attention_zoo.layers.transformer import (
-    TransformerEncoderBlock as TransformerEncoderBlock,
-)
-from attention_zoo.layers.transformer_decoder import (
+from attention_zoo.layers.transformer.decoder import (
     TransformerDecoderBlock as TransformerDecoderBlock,
 )
+from attention_zoo.layers.transformer.encoder import (
+    TransformerEncoderBlock as TransformerEncoderBlock,
+)
+from attention_zoo.layers.transformer.feed_forward import FeedForward as FeedForward
 from attention_zoo.layers.vision.axial_attention import AxialAttention as AxialAttention
 from attention_zoo.layers.vision.bam import BAM as BAM
 from attention_zoo.layers.vision.cbam import CBAM as CBAM

@@ -13,7 +13,7 @@ Measured: 0.0023, 0.0051, over three seeds. In the same run: without attention 0
 quantiles 0.1 and 0.9 of the published model.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="attention_forecaster_climate",

@@ -13,7 +13,7 @@ Measured: 0.373, 0.420, 0.460, 0.463, over three seeds. In the same run: the lin
 0.384, 0.435, 0.478, 0.480, and without attention 0.398, 0.444, 0.481, 0.477.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="attention_forecaster_etth1",

@@ -13,7 +13,7 @@ Measured: 0.380, 0.409, 0.423, 0.433, over three seeds. In the same run: the lin
 0.404, 0.436, 0.451, 0.454.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="attention_forecaster_etth1_336",

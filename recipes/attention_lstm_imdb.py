@@ -13,7 +13,7 @@ without attention 0.8962, bag of words 0.8829, and TF-IDF of words and pairs 0.9
 linear model of word pairs wins.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="attention_lstm_imdb",

@@ -12,7 +12,7 @@ fit 0.384, 0.435, 0.478, 0.480, and without attention 0.390, 0.440, 0.483, 0.484
 win.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="autocorrelation_forecaster_etth1",

@@ -13,7 +13,7 @@ Measured: 0.401, 0.430, 0.447, 0.455, over three seeds. In the same run: the lin
 both win.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="autocorrelation_forecaster_etth1_336",

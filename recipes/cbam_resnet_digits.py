@@ -12,7 +12,7 @@ without attention 0.9676, nearest neighbours 0.9500, logistic regression 0.8944.
 few images attention changes nothing beyond the spread.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="cbam_resnet_digits",

@@ -12,7 +12,7 @@ Measured: 0.9374, one seed. In the same run: without attention 0.9392, nearest
 neighbours 0.8574, logistic regression 0.8474. Attention gains nothing here.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="cbam_resnet_fashion_mnist",

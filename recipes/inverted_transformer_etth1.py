@@ -13,7 +13,7 @@ Measured: 0.383, 0.433, 0.475, 0.474, over three seeds. In the same run: the lin
 alone 0.384, 0.435, 0.478, 0.480, and without attention 0.381, 0.433, 0.476, 0.476.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="inverted_transformer_etth1",

@@ -13,7 +13,7 @@ fit 0.371, 0.405, 0.427, 0.437, and without attention 0.371, 0.405, 0.428, 0.440
 attention adds nothing to the fit.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="inverted_transformer_etth1_336",

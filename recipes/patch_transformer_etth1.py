@@ -16,7 +16,7 @@ Measured: 0.371, 0.405, 0.428, 0.442, over three seeds. In the same run: the lin
 alone 0.371, 0.405, 0.427, 0.437, and without attention 0.371, 0.405, 0.428, 0.441.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="patch_transformer_etth1",

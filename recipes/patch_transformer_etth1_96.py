@@ -13,7 +13,7 @@ fit 0.384, 0.435, 0.478, 0.480, and without attention 0.384, 0.435, 0.479, 0.479
 attention adds nothing to the fit.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="patch_transformer_etth1_96",

@@ -12,7 +12,7 @@ Measured: 0.9978, Portuguese 0.8410, over three seeds. In the same run: without
 attention 0.0083, the most similar training date 0.0000.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="rnn_translator_dates",

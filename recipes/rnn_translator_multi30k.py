@@ -12,7 +12,7 @@ Measured: BLEU 40.8, chrF 60.0, one seed. In the same run: without attention BLE
 the translation of the nearest training sentence 10.5.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="rnn_translator_multi30k",

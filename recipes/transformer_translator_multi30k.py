@@ -12,7 +12,7 @@ Measured: BLEU 40.6, chrF 60.1, one seed. In the same run: the translation of th
 nearest training sentence 10.5.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="transformer_translator_multi30k",

@@ -13,7 +13,7 @@ Measured: 0.8818, one seed. In the same run: without attention 0.8737, nearest
 neighbours 0.8574, logistic regression 0.8474.
 """
 
-from attention_zoo.recipes._recipe import Recipe
+from attention_zoo.recipes.core.recipe import Recipe
 
 RECIPE = Recipe(
     name="vision_transformer_fashion_mnist",

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if is_promise(item):
                 first[item.nodeid] = item
-            elif not few or item.path.parent.name == "layers":
+            elif not few or item.path.parent.name not in ("series", "vision"):
                 first.setdefault(item.nodeid.split("[")[0], item)
         kept = {id(item) for item in first.values()}
         config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])

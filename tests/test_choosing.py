@@ -7,9 +7,9 @@ import runpy
 import pytest
 
 from attention_zoo import layers
-from attention_zoo.layers.factory import FAMILIES, attention_class
-from attention_zoo.layers.normalizers import NORMALIZERS
-from attention_zoo.layers.scores import SCORES
+from attention_zoo.layers.core.normalizers import NORMALIZERS
+from attention_zoo.layers.core.scores import SCORES
+from attention_zoo.layers.registry import FAMILIES, attention_class
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")

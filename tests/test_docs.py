@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 import attention_zoo
-from attention_zoo.recipes import _cli
+from attention_zoo.recipes.cli import main as _cli
 from benchmarks import _pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -129,8 +129,8 @@ def test_the_tables_of_races_equal_the_measurements(monkeypatch):
 
 
 def test_lists_of_scores_and_normalizers():
-    from attention_zoo.layers.normalizers import NORMALIZERS
-    from attention_zoo.layers.scores import SCORES
+    from attention_zoo.layers.core.normalizers import NORMALIZERS
+    from attention_zoo.layers.core.scores import SCORES
 
     for name in (*SCORES, *NORMALIZERS):
         assert f"`{name}`" in README, name

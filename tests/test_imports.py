@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 import pytest
-from fresh import run_fresh
+from support.fresh import run_fresh
 
 from attention_zoo.registry import MODELS
 
@@ -26,9 +26,9 @@ FOLDERS = {
 # Only TensorFlow has strings, which subwords are made of inside a model, and kernels
 # of an LSTM and of batch normalization.
 ON_TENSORFLOW = (
-    "attention_zoo.subwords",
-    "attention_zoo._lstm",
-    "attention_zoo._batch_norm",
+    "attention_zoo.generation.tokenizers",
+    "attention_zoo.kernels.lstm",
+    "attention_zoo.kernels.batch_norm",
 )
 # What comes with the project's own extras: imported only where it is needed.
 HEAVY = {
@@ -149,7 +149,7 @@ def test_no_recipe_imports_another():
 
 def test_the_command_starts_without_heavy_imports():
     """Follows what the command and its `list` import, down to third parties."""
-    queue, seen = ["attention_zoo.recipes._cli", *recipe_modules()], set()
+    queue, seen = ["attention_zoo.recipes.cli.main", *recipe_modules()], set()
     while queue:
         name = queue.pop()
         if name in seen:
@@ -159,7 +159,7 @@ def test_the_command_starts_without_heavy_imports():
         for found in imports_of(SOURCES[name]):
             if found.at_import and found.module in SOURCES:
                 queue.append(found.module)
-    assert "attention_zoo.recipes._cli" in seen
+    assert "attention_zoo.recipes.cli.main" in seen
 
 
 def test_imports_in_a_fresh_process():
@@ -173,7 +173,7 @@ import keras
 before = set(loaded("attention_zoo.recipes"))
 import attention_zoo
 assert set(loaded("attention_zoo.recipes")) == before, loaded()
-import attention_zoo.recipes._cli
+import attention_zoo.recipes.cli.main
 assert set(loaded()) == before, loaded()
 keys = keras.saving.get_custom_objects()
 assert "attention_zoo>AttentionPooling" in keys, sorted(keys)

@@ -13,17 +13,17 @@ if __name__ != "attention_zoo":
     )
 
 from attention_zoo import layers
-from attention_zoo._batch_norm import FusedBatchNormalization
-from attention_zoo._lstm import BidirectionalLSTM
 from attention_zoo._version import __version__
-from attention_zoo.explain import explain
+from attention_zoo.generation.texts import translate_texts
+from attention_zoo.generation.tokenizers import SubwordDetokenizer, SubwordTokenizer
+from attention_zoo.generation.translator import Translator
+from attention_zoo.interpret.base import explain
+from attention_zoo.kernels.batch_norm import FusedBatchNormalization
+from attention_zoo.kernels.lstm import BidirectionalLSTM
+from attention_zoo.models.rnn_translator import RNNTranslator
+from attention_zoo.models.transformer_translator import TransformerTranslator
 from attention_zoo.pretrained import list_pretrained, load
 from attention_zoo.registry import create, list_models
-from attention_zoo.rnn_translator import RNNTranslator
-from attention_zoo.subwords import SubwordDetokenizer, SubwordTokenizer
-from attention_zoo.transformer_translator import TransformerTranslator
-from attention_zoo.translate import Translator
-from attention_zoo.translations import translate_texts
 
 __all__ = [
     "BidirectionalLSTM",

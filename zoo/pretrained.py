@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 
 import keras
 
-from attention_zoo.layers._checks import suggest
+from attention_zoo.layers.core.validation import suggest
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"

@@ -4,24 +4,28 @@ import fnmatch
 import importlib
 import inspect
 
-from attention_zoo.layers._checks import suggest
+from attention_zoo.layers.core.validation import suggest
 
 # Name -> "module:function" of the builder, imported when the model is asked for.
 MODELS = {
-    "attention_convnet": "attention_zoo.attention_convnet:attention_convnet",
-    "attention_forecaster": "attention_zoo.attention_forecaster:attention_forecaster",
-    "attention_lstm": "attention_zoo.attention_lstm:attention_lstm",
+    "attention_convnet": "attention_zoo.models.attention_convnet:attention_convnet",
+    "attention_forecaster": (
+        "attention_zoo.models.attention_forecaster:attention_forecaster"
+    ),
+    "attention_lstm": "attention_zoo.models.attention_lstm:attention_lstm",
     "autocorrelation_forecaster": (
-        "attention_zoo.autocorrelation_forecaster:autocorrelation_forecaster"
+        "attention_zoo.models.autocorrelation_forecaster:autocorrelation_forecaster"
     ),
-    "cbam_resnet": "attention_zoo.cbam_resnet:cbam_resnet",
-    "inverted_transformer": "attention_zoo.inverted_transformer:inverted_transformer",
-    "patch_transformer": "attention_zoo.patch_transformer:patch_transformer",
-    "rnn_translator": "attention_zoo.rnn_translator:rnn_translator",
+    "cbam_resnet": "attention_zoo.models.cbam_resnet:cbam_resnet",
+    "inverted_transformer": (
+        "attention_zoo.models.inverted_transformer:inverted_transformer"
+    ),
+    "patch_transformer": "attention_zoo.models.patch_transformer:patch_transformer",
+    "rnn_translator": "attention_zoo.models.rnn_translator:rnn_translator",
     "transformer_translator": (
-        "attention_zoo.transformer_translator:transformer_translator"
+        "attention_zoo.models.transformer_translator:transformer_translator"
     ),
-    "vision_transformer": "attention_zoo.vision_transformer:vision_transformer",
+    "vision_transformer": "attention_zoo.models.vision_transformer:vision_transformer",
 }
 
 

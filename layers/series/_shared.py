@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import (
+from attention_zoo.layers.core.heads import join_heads, split_heads
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import (
     check_attention_shapes,
     check_positive_integer,
 )
-from attention_zoo.layers._heads import join_heads, split_heads
-from attention_zoo.layers.attention import empty_masked, empty_padding
-from attention_zoo.layers.masks import AttentionMask
-from attention_zoo.layers.recording import record
+from attention_zoo.layers.sequence.attention import empty_masked, empty_padding
 
 
 def visible_first(mask):

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_number
-from attention_zoo.layers.entmax import LOWEST
-from attention_zoo.layers.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.entmax import LOWEST
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.validation import check_positive_number
 from attention_zoo.layers.series._shared import (
     SeriesAttention,
     keep_steps,

@@ -3,15 +3,15 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import (
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.scores import dot_scores
+from attention_zoo.layers.core.validation import (
     check_mask,
     check_positive_integer,
     check_rank,
     check_rate,
 )
-from attention_zoo.layers.attention import empty_padding
-from attention_zoo.layers.normalizers import masked_softmax, widen
-from attention_zoo.layers.scores import dot_scores
+from attention_zoo.layers.sequence.attention import empty_padding
 from attention_zoo.layers.series._shared import SeriesAttention
 
 LARGEST_LOG = 10.0  # of tau either way, so that no outlier overflows a score

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_mask, check_rank
-from attention_zoo.layers._heads import join_heads, split_heads
-from attention_zoo.layers.attention import empty_padding
-from attention_zoo.layers.normalizers import widen
+from attention_zoo.layers.core.heads import join_heads, split_heads
+from attention_zoo.layers.core.normalizers import widen
+from attention_zoo.layers.core.validation import check_mask, check_rank
+from attention_zoo.layers.sequence.attention import empty_padding
 from attention_zoo.layers.series._fourier import mix_modes
 from attention_zoo.layers.series.fourier_attention import FourierAttention, Modes
 

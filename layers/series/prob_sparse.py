@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer, check_rate
-from attention_zoo.layers.entmax import LOWEST
-from attention_zoo.layers.masks import AttentionMask
-from attention_zoo.layers.normalizers import masked_softmax, widen
-from attention_zoo.layers.recording import recording
-from attention_zoo.layers.scores import dot_scores
+from attention_zoo.layers.core.entmax import LOWEST
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.recording import recording
+from attention_zoo.layers.core.scores import dot_scores
+from attention_zoo.layers.core.validation import check_positive_integer, check_rate
 from attention_zoo.layers.series._shared import (
     SeriesAttention,
     take_steps,

@@ -3,9 +3,13 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_mask, check_positive_integer, check_rank
-from attention_zoo.layers.attention import empty_padding
-from attention_zoo.layers.recording import record
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import (
+    check_mask,
+    check_positive_integer,
+    check_rank,
+)
+from attention_zoo.layers.sequence.attention import empty_padding
 from attention_zoo.layers.series._shared import visible_first
 
 

@@ -3,16 +3,16 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import (
+from attention_zoo.layers.core.recording import pause_recording, record
+from attention_zoo.layers.core.validation import (
     check_mask,
     check_positive_integer,
     check_rank,
     check_rate,
 )
-from attention_zoo.layers.attention import empty_padding
-from attention_zoo.layers.feed_forward import FeedForward
-from attention_zoo.layers.multi_head import MultiHeadAttention
-from attention_zoo.layers.recording import pause_recording, record
+from attention_zoo.layers.sequence.attention import empty_padding
+from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
+from attention_zoo.layers.transformer.feed_forward import FeedForward
 
 
 def flat(x):

@@ -4,10 +4,10 @@ by window or over time."""
 import keras
 from keras import ops
 
-from attention_zoo.layers.blocks import attend
-from attention_zoo.layers.masks import AttentionMask
-from attention_zoo.layers.normalizers import get_normalizer
-from attention_zoo.layers.scores import get_score
+from attention_zoo.layers.core.blockwise import attend
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.normalizers import get_normalizer
+from attention_zoo.layers.core.scores import get_score
 
 
 def head_width(owner, channels, num_heads):

@@ -8,9 +8,9 @@ channels-first convolution on a CPU; so both formats give the same values.
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_choice, check_positive_integer
-from attention_zoo.layers.normalizers import masked_softmax, widen
-from attention_zoo.layers.recording import record
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import check_choice, check_positive_integer
 
 DATA_FORMATS = ("channels_last", "channels_first")
 

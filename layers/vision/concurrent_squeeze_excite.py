@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_choice
+from attention_zoo.layers.core.validation import check_choice
 from attention_zoo.layers.vision._shared import SpatialGate, VisionLayer
 from attention_zoo.layers.vision.squeeze_excite import SqueezeExcite
 

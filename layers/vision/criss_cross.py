@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer
-from attention_zoo.layers.normalizers import masked_softmax
+from attention_zoo.layers.core.normalizers import masked_softmax
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._shared import (
     VisionLayer,
     reduced_channels,

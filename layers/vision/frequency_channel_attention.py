@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._shared import widen
 from attention_zoo.layers.vision.squeeze_excite import SqueezeExcite
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from attention_zoo.layers._checks import check_positive_integer
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._shared import MapGate, check_odd, convolution
 
 

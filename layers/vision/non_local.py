@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer
-from attention_zoo.layers.blocks import attend, check_block_size
-from attention_zoo.layers.masks import AttentionMask
-from attention_zoo.layers.normalizers import get_normalizer
-from attention_zoo.layers.recording import record, recording
-from attention_zoo.layers.scores import get_score
+from attention_zoo.layers.core.blockwise import attend, check_block_size
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.normalizers import get_normalizer
+from attention_zoo.layers.core.recording import record, recording
+from attention_zoo.layers.core.scores import get_score
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._shared import (
     VisionLayer,
     count_positions,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._shared import VisionLayer, spatial_axes, widen
 
 

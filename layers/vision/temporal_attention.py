@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers._checks import check_mask, check_positive_integer
-from attention_zoo.layers.recording import record
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import check_mask, check_positive_integer
 from attention_zoo.layers.vision._heads import HeadsAttention
 from attention_zoo.layers.vision._shared import (
     VisionLayer,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.recording import record
+from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.vision._shared import VisionLayer, check_odd
 from attention_zoo.layers.vision.spatial_attention import describe_positions
 

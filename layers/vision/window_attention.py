@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_zoo.layers._checks import check_positive_integer
-from attention_zoo.layers.scores import ScaledDotScore, dot_scores
+from attention_zoo.layers.core.scores import ScaledDotScore, dot_scores
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._heads import HeadsAttention
 from attention_zoo.layers.vision._shared import VisionLayer
 

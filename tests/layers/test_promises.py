@@ -1,8 +1,8 @@
 """Every case of every layer keeps every promise of the layer contract."""
 
 import pytest
-from check_layer import BACKEND, check_layer
-from layer_cases import all_cases
+from support.check_layer import BACKEND, check_layer
+from support.layer_cases import all_cases
 
 CASES = all_cases()
 if BACKEND == "jax":

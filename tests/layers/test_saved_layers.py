@@ -9,8 +9,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from check_layer import built_layer, functional_model, to_numpy
-from layer_cases import all_cases
+from support.check_layer import built_layer, functional_model, to_numpy
+from support.layer_cases import all_cases
 
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "tensorflow",

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from fresh import TESTS
+from support.fresh import TESTS
 
-from attention_zoo.recipes import _cli
+from attention_zoo.recipes.cli import main as _cli
 
 RECIPE = "attention_lstm_reviews"
 SMOKE = ("train", RECIPE, "--smoke", "--epochs", "2")
@@ -68,7 +68,7 @@ def start_command():
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"import sys; sys.path.insert(0, {TESTS!r}); import conftest\n"
-        "from attention_zoo.recipes._cli import main; sys.exit(main())"
+        "from attention_zoo.recipes.cli.main import main; sys.exit(main())"
     )
 
     def start(*arguments, cwd=None):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import attention_zoo
-from attention_zoo.recipes import _recipe
-from attention_zoo.recipes._card import render
-from attention_zoo.recipes.pipelines import text
+from attention_zoo.recipes.cards.card import render
+from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.tasks.text import pipeline as text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLE = 2000
@@ -230,7 +230,7 @@ def test_zoo_digits_again(tmp_path):
 
 
 def test_zoo_reviews_again():
-    from attention_zoo.recipes.builders import _grammar
+    from attention_zoo.recipes.datasets import _grammar
 
     claimed = Claimed("attention_lstm_reviews")
     model = attention_zoo.load(claimed.folder)

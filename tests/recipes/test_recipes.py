@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import attention_zoo
-from attention_zoo.recipes import _recipe, _run
-from attention_zoo.recipes._errors import UserError
+from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.engine import trainer as _run
 
 NAMES = _recipe.list_recipes()
 TYPES = {"batch_size": int, "learning_rate": float, "train_split": str}

@@ -1,8 +1,8 @@
-import formulas
 import numpy as np
 import pytest
-from check_layer import Case, built_layer, run
-from series_formulas import join, project, rows
+from support import formulas
+from support.check_layer import Case, built_layer, run
+from support.series_formulas import join, project, rows
 
 from attention_zoo.layers import AutoCorrelation
 

@@ -1,8 +1,8 @@
-import formulas
 import keras
 import numpy as np
 import pytest
-from check_layer import (
+from support import formulas
+from support.check_layer import (
     Case,
     built_layer,
     loss_and_gradients,
@@ -10,7 +10,7 @@ from check_layer import (
     shake,
     to_numpy,
 )
-from series_formulas import join, project
+from support.series_formulas import join, project
 
 from attention_zoo.layers import (
     DeStationaryAttention,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from check_layer import BACKEND, loss_and_gradients, run, to_numpy
+from support.check_layer import BACKEND, loss_and_gradients, run, to_numpy
 
 from attention_zoo import layers
 

@@ -1,9 +1,9 @@
-import formulas
 import keras
 import numpy as np
 import pytest
-from check_layer import BACKEND, Case, built_layer, to_numpy
-from series_formulas import join, project, rows
+from support import formulas
+from support.check_layer import BACKEND, Case, built_layer, to_numpy
+from support.series_formulas import join, project, rows
 
 from attention_zoo.layers import FourierAttention
 from attention_zoo.layers.series._fourier import choose_modes, draw_places

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from check_layer import Case, built_layer, shake, to_numpy
-from series_formulas import join, project
+from support.check_layer import Case, built_layer, shake, to_numpy
+from support.series_formulas import join, project
 
 from attention_zoo.layers import FourierBlock
 

@@ -1,9 +1,9 @@
-import formulas
 import keras
 import numpy as np
 import pytest
-from check_layer import BACKEND, Case, built_layer, named_weights, run, to_numpy
-from series_formulas import join, project, rows
+from support import formulas
+from support.check_layer import BACKEND, Case, built_layer, named_weights, run, to_numpy
+from support.series_formulas import join, project, rows
 
 from attention_zoo.layers import ProbSparseAttention
 from attention_zoo.layers.series.prob_sparse import log_count, spread_positions

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from check_layer import Case, built_layer, to_numpy
+from support.check_layer import Case, built_layer, to_numpy
 
 from attention_zoo.layers import TemporalPatternAttention
 

@@ -1,10 +1,10 @@
 import math
 
-import formulas
 import keras
 import numpy as np
 import pytest
-from check_layer import (
+from support import formulas
+from support.check_layer import (
     BACKEND,
     Case,
     built_layer,
@@ -13,7 +13,7 @@ from check_layer import (
     run,
     to_numpy,
 )
-from series_formulas import project
+from support.series_formulas import project
 
 from attention_zoo import layers
 from attention_zoo.layers import TwoStageAttention

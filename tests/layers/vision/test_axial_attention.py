@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from check_layer import built_layer, named_weights, to_numpy
-from image_cases import both_formats
-from image_heads import self_attention
+from support.check_layer import built_layer, named_weights, to_numpy
+from support.image_cases import both_formats
+from support.image_heads import self_attention
 
 from attention_zoo import layers
 

@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from check_layer import shake, to_numpy
-from image_cases import both_formats
-from image_formulas import dense, softmax
+from support.check_layer import shake, to_numpy
+from support.image_cases import both_formats
+from support.image_formulas import dense, softmax
 
 from attention_zoo import layers
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention_zoo import layers
-from attention_zoo.layers.factory import attention_class
+from attention_zoo.layers.registry import attention_class
 
 VIDEO = layers.list_attentions(family="temporal")
 MAPS = [

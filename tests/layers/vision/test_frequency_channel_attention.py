@@ -2,9 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from check_layer import to_numpy
-from image_cases import both_formats
-from image_formulas import dense, relu, sigmoid, spread
+from support.check_layer import to_numpy
+from support.image_cases import both_formats
+from support.image_formulas import dense, relu, sigmoid, spread
 
 from attention_zoo import layers
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from check_layer import to_numpy
-from image_cases import both_formats
-from image_formulas import batch_norm, convolve, dense, relu, softmax, spread
+from support.check_layer import to_numpy
+from support.image_cases import both_formats
+from support.image_formulas import batch_norm, convolve, dense, relu, softmax, spread
 
 from attention_zoo import layers
 

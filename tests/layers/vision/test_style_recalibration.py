@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from image_cases import both_formats
-from image_formulas import batch_norm, sigmoid, spread
+from support.image_cases import both_formats
+from support.image_formulas import batch_norm, sigmoid, spread
 
 from attention_zoo import layers
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from check_layer import to_numpy
-from image_cases import both_formats, one_format
-from image_heads import self_attention
+from support.check_layer import to_numpy
+from support.image_cases import both_formats, one_format
+from support.image_heads import self_attention
 
 from attention_zoo import layers
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from check_layer import built_layer, named_weights, to_numpy
-from image_cases import both_formats
-from image_formulas import batch_norm, convolve, sigmoid
+from support.check_layer import built_layer, named_weights, to_numpy
+from support.image_cases import both_formats
+from support.image_formulas import batch_norm, convolve, sigmoid
 
 from attention_zoo import layers
 

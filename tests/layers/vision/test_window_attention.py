@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from image_cases import both_formats
-from image_heads import self_attention
+from support.image_cases import both_formats
+from support.image_heads import self_attention
 
 from attention_zoo import layers
 

@@ -1,0 +1,1 @@
+"""Layers made of other attention layers: serial, parallel and gated."""

@@ -1,0 +1,1 @@
+"""What every attention layer is made of: scores, normalizers, masks, evaluation."""

@@ -1,0 +1,1 @@
+"""Attention whose cost grows linearly with the length of the sequence."""

@@ -1,0 +1,1 @@
+"""Attention that turns a sequence into one vector."""

@@ -1,0 +1,1 @@
+"""Attention that is evaluated step by step, and cells that use it."""

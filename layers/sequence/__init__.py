@@ -1,0 +1,1 @@
+"""Attention of a query over a value, and self-attention."""

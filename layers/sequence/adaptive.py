@@ -1,0 +1,125 @@
+"""Adaptive attention: a query may attend to a sentinel of its own instead."""
+
+import keras
+from keras import ops
+
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.sequence.attention import Attention
+
+
+def sentinel(query, gate_kernel, gate_bias, kernel):
+    """Returns `sigmoid(Wg q + b) * tanh(Ws q)`, `(B, Tq, Dq)` to `(B, Tq, Dv)`."""
+    gate = ops.sigmoid(ops.matmul(query, gate_kernel) + gate_bias)
+    return gate * ops.tanh(ops.matmul(query, kernel))
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class AdaptiveAttention(Attention):
+    """Additive attention with a sentinel: how much to look, and where.
+
+    1. Sentinel `s_i = sigmoid(Wg q_i + b) * tanh(Ws q_i)`, shape `(B, Tq, Dv)`.
+    2. Scores of the values and, in a last column, of the sentinel:
+       `v' tanh(W1 q + W2 k + b)` and `v' tanh(W1 q + W3 s + b)`, `(B, Tq, Tv + 1)`.
+    3. Weights: the normalizer over both; the last column is the paper's beta.
+    4. Output: the weighted sum of values and sentinel, shape `(B, Tq, Dv)`.
+
+    The paper makes the sentinel from an LSTM's memory cell; here a query of any origin
+    makes it. A query without any visible value gets its sentinel; a masked one zeros.
+
+    Args:
+        units: Width of the hidden layer. Defaults to `None`: as wide as the key.
+        normalizer, dropout, window, seed: As in `Attention`.
+
+    Call arguments: As in `Attention`.
+
+    Returns:
+        Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
+        weights of shape `(B, Tq, Tv + 1)`, the sentinel's last.
+
+    Reference: Lu et al. 2017, https://arxiv.org/abs/1612.01887
+    """
+
+    def __init__(self, units=None, normalizer="softmax", **kwargs):
+        super().__init__(
+            score="additive",
+            normalizer=normalizer,
+            units=units,
+            block_size=None,
+            **kwargs,
+        )
+
+    def build(self, query_shape, value_shape, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        width, value_width = query_shape[-1], value_shape[-1]
+        hidden = self._score.scale.shape[0]
+        self.gate_kernel = self.add_weight(
+            name="gate_kernel", shape=(width, value_width)
+        )
+        self.gate_bias = self.add_weight(
+            name="gate_bias", shape=(value_width,), initializer="zeros"
+        )
+        self.sentinel_kernel = self.add_weight(
+            name="sentinel_kernel", shape=(width, value_width)
+        )
+        self.sentinel_score_kernel = self.add_weight(
+            name="sentinel_score_kernel", shape=(value_width, hidden)
+        )
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        query, value, key, mask = self._apply_masks(
+            query, value, key, query_mask, value_mask, key_mask, attention_mask
+        )
+        mask.causal = use_causal_mask
+        own = sentinel(query, self.gate_kernel, self.gate_bias, self.sentinel_kernel)
+        scores = self._calculate_scores(query, key, own)
+        seen = self._seen(mask, ops.shape(scores))
+        weights = self._normalizer(scores, mask=seen, training=training)
+        if training and self.dropout:
+            weights = keras.random.dropout(
+                weights, self.dropout, seed=self.seed_generator
+            )
+        output = ops.matmul(weights[..., :-1], value) + weights[..., -1:] * own
+        record(self, weights)
+        return (output, weights) if return_attention_scores else output
+
+    def _calculate_scores(self, query, key, own):
+        """Returns the scores `(B, Tq, Tv + 1)`, the sentinel's last."""
+        projected = self._score.project_query(query)  # (B, Tq, units)
+        scale = ops.convert_to_tensor(self._score.scale)
+        scores = self._score.compare(projected, self._score.project_key(key), scale)
+        hidden = ops.tanh(projected + ops.matmul(own, self.sentinel_score_kernel))
+        last = ops.matmul(hidden, ops.expand_dims(scale, -1))  # (B, Tq, 1)
+        return ops.concatenate([scores, last], axis=-1)
+
+    def _seen(self, mask, shape):
+        """Returns the mask `(B, Tq, Tv + 1)`: a query always sees its own sentinel."""
+        batch, rows, columns = shape
+        own = ops.ones((batch, rows, 1), dtype="bool")
+        if mask.query_mask is not None:
+            own = ops.expand_dims(mask.query_mask, -1)
+        seen = mask.rows(rows, columns - 1)
+        if seen is None:
+            return None
+        seen = ops.broadcast_to(seen, (batch, rows, columns - 1))
+        return ops.concatenate([seen, own], axis=-1)
+
+    def _scores_shape(self, query_shape, value_shape):
+        length = value_shape[1]
+        return (*query_shape[:-1], None if length is None else length + 1)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["score"], config["block_size"]
+        return config

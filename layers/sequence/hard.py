@@ -1,0 +1,326 @@
+"""Hard attention: each query looks at one position, and how that is trained."""
+
+import keras
+from keras import ops
+
+from attention_zoo.layers.core.entmax import LOWEST
+from attention_zoo.layers.core.normalizers import GumbelSoftmax, hardmax, masked_softmax
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import check_choice, check_rate
+from attention_zoo.layers.sequence.attention import Attention
+
+ESTIMATORS = ("straight_through", "gumbel", "reinforce")
+
+
+def draw_position(scores, mask=None, seed=None):
+    """Returns one-hot samples of `softmax(scores)` over the visible positions.
+
+    The largest of scores plus Gumbel noise is such a sample. A row with nothing to see
+    gives zeros; no gradient flows.
+
+    Args:
+        scores: Tensor `(..., Tv)`.
+        mask: Boolean tensor that broadcasts to `scores`, or None.
+        seed: Python integer or `keras.random.SeedGenerator`.
+    """
+    uniform = keras.random.uniform(
+        ops.shape(scores), minval=1e-7, dtype=scores.dtype, seed=seed
+    )
+    return ops.stop_gradient(hardmax(scores - ops.log(-ops.log(uniform)), mask))
+
+
+def log_probability(scores, chosen, mask=None):
+    """Returns the log-probability of the `chosen` positions, and the row's entropy.
+
+    Args:
+        scores: Tensor `(..., Tv)`.
+        chosen: One-hot tensor of the same shape; zeros where nothing was chosen.
+        mask: Boolean tensor that broadcasts to `scores`, or None.
+
+    Returns:
+        `log softmax(scores)` at the chosen position and `-sum p log p`, each `(...)`;
+        0 where nothing is visible.
+    """
+    probabilities = masked_softmax(scores, mask)
+    hidden = scores if mask is None else ops.where(mask, scores, LOWEST)
+    logs = ops.log_softmax(hidden, axis=-1)
+    if mask is not None:
+        logs = ops.where(mask, logs, 0.0)
+    log_probs = ops.sum(ops.where(chosen > 0.5, logs, 0.0), axis=-1)
+    return log_probs, -ops.sum(probabilities * logs, axis=-1)
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class HardAttention(Attention):
+    """Attention that looks at one position: weights are one-hot, the output is a value.
+
+    1. Scores `s(q_i, k_j)`, shape `(B, Tq, Tv)`.
+    2. One position for each query. At inference that of the largest score; in training
+       what `estimator` says.
+    3. Output: the value at that position, shape `(B, Tq, Dv)`.
+
+    The choice has no gradient, and the estimators replace it:
+
+    - `"straight_through"`: the largest score, with the gradient of softmax. Biased.
+    - `"gumbel"`: a sample of softmax, with the gradient of the relaxed sample
+      `softmax((s + Gumbel noise) / temperature)`. Biased, and less noisy.
+    - `"reinforce"`: a sample of softmax, with no gradient at all through the weights.
+      The score learns from a reward, through `ReinforceLoss` further down the model,
+      which needs the log-probability that `return_log_probs=True` returns. Unbiased,
+      and noisy. This is Xu et al.'s; their averaging trick, a soft context in half of
+      the steps, is left out.
+
+    At inference all three choose the same, and a gradient, if one is asked for, is that
+    of `"straight_through"`.
+
+    Args:
+        score: As in `Attention`. Defaults to `"additive"`.
+        estimator: `"straight_through"`, `"gumbel"` or `"reinforce"`. Defaults to
+            `"straight_through"`.
+        temperature: Positive number, with `"gumbel"` only. Defaults to `1.0`.
+        entropy_weight: Number of at least 0, with `"reinforce"` only: this times the
+            mean entropy of the rows is taken off the loss in training, against
+            settling too early. Defaults to `0.0`.
+        units, seed: As in `Attention`.
+
+    Call arguments: As in `Attention`, and
+        return_log_probs: Whether the log-probability of the chosen positions is
+            returned as well, with `"reinforce"` only.
+
+    Returns:
+        Output of shape `(B, Tq, Dv)`; with `return_attention_scores=True` also the
+        weights `(B, Tq, Tv)`; with `return_log_probs=True` also, and last, the
+        log-probabilities `(B, Tq)`, 0 for a query with nothing to see.
+
+    References:
+        - Xu et al. 2015, https://arxiv.org/abs/1502.03044
+        - Bengio et al. 2013, https://arxiv.org/abs/1308.3432
+        - Jang et al. 2016, https://arxiv.org/abs/1611.01144
+    """
+
+    def __init__(
+        self,
+        score="additive",
+        estimator="straight_through",
+        temperature=1.0,
+        entropy_weight=0.0,
+        units=None,
+        seed=None,
+        **kwargs,
+    ):
+        owner = type(self).__name__
+        check_choice(owner, ESTIMATORS, estimator=estimator)
+        _check_number(owner, positive=True, temperature=temperature)
+        _check_number(owner, positive=False, entropy_weight=entropy_weight)
+        if entropy_weight and estimator != "reinforce":
+            raise ValueError(
+                f"`{owner}` takes `entropy_weight` with estimator 'reinforce' only. "
+                f"Received: estimator={estimator!r}, entropy_weight={entropy_weight}"
+            )
+        normalizer = "hardmax"
+        if estimator == "gumbel":
+            normalizer = GumbelSoftmax(
+                temperature, hard=True, seed=seed, dtype=kwargs.get("dtype")
+            )
+        super().__init__(
+            score=score, normalizer=normalizer, units=units, seed=seed, **kwargs
+        )
+        self.estimator = estimator
+        self.temperature = temperature
+        self.entropy_weight = entropy_weight
+        if estimator == "reinforce":
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def _choose(self, query, key, mask, training):
+        """Returns one-hot weights, their log-probabilities and the entropies."""
+        scores = ops.cast(self._score(query, key), "float32")
+        visible = mask.rows(ops.shape(query)[1], ops.shape(key)[1])
+        if training:
+            weights = draw_position(scores, visible, self.seed_generator)
+        else:
+            weights = hardmax(scores, visible)
+        return weights, *log_probability(scores, weights, visible)
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        return_log_probs=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        self._check_log_probs(return_log_probs)
+        if self.estimator != "reinforce":
+            return super().call(
+                query,
+                value,
+                key,
+                query_mask,
+                value_mask,
+                key_mask,
+                attention_mask,
+                return_attention_scores,
+                training,
+                use_causal_mask,
+            )
+        query, value, key, mask = self._apply_masks(
+            query, value, key, query_mask, value_mask, key_mask, attention_mask
+        )
+        mask.causal = use_causal_mask
+        weights, log_probs, entropy = self._choose(query, key, mask, training)
+        if training and self.entropy_weight:
+            self.add_loss(-self.entropy_weight * ops.mean(entropy))
+        weights = ops.cast(weights, value.dtype)
+        record(self, weights)
+        outputs = [ops.matmul(weights, value)]
+        if return_attention_scores:
+            outputs.append(weights)
+        if return_log_probs:
+            outputs.append(log_probs)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _check_log_probs(self, return_log_probs):
+        if return_log_probs and self.estimator != "reinforce":
+            raise ValueError(
+                f"`{type(self).__name__}` has log-probabilities with estimator "
+                "'reinforce' only. Received: return_log_probs=True, "
+                f"estimator={self.estimator!r}"
+            )
+
+    def compute_output_spec(
+        self, query, value, *args, return_log_probs=False, **kwargs
+    ):
+        self._check_log_probs(return_log_probs)
+        outputs = super().compute_output_spec(query, value, *args, **kwargs)
+        if not return_log_probs:
+            return outputs
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return *outputs, keras.KerasTensor(query.shape[:2], dtype="float32")
+
+    def get_config(self):
+        config = super().get_config()
+        for fixed in ("normalizer", "dropout", "window", "block_size"):
+            del config[fixed]
+        config["estimator"] = self.estimator
+        config["temperature"] = self.temperature
+        config["entropy_weight"] = self.entropy_weight
+        return config
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class ReinforceLoss(keras.layers.Layer):
+    """Lets choices learn from a reward: adds `-(r - b) log p` to the loss of a model.
+
+    In training, adds the batch mean of `-(r - b) sum_t log p_t`, whose gradient is an
+    unbiased estimate of that of the expected reward with its sign turned. The baseline
+    b, the weight `baseline` of shape `()`, is the moving average of earlier rewards,
+    `b <- m b + (1 - m) r`: it takes out noise and no expectation. No gradient flows
+    into the reward. The layer returns its first input as it is, so that it lies on the
+    way to an output of the model:
+
+    ```python
+    query, values = keras.Input((1, 5)), keras.Input((None, 8))
+    label = keras.Input((), dtype="int32")
+    attention = HardAttention(estimator="reinforce", entropy_weight=0.01)
+    context, log_probs = attention(query, values, return_log_probs=True)
+    head = keras.layers.Dense(3, activation="softmax")
+    probabilities = head(keras.layers.Flatten()(context))
+    right = keras.ops.take_along_axis(probabilities, label[:, None], axis=-1)
+    reward = keras.ops.log(right[:, 0] + 1e-7)
+    outputs = ReinforceLoss()(probabilities, log_probs, reward)
+    trained = keras.Model([query, values, label], outputs)
+    trained.compile("adam", "sparse_categorical_crossentropy")
+    used = keras.Model([query, values], probabilities)
+    ```
+
+    `trained.fit([query, values, label], label)` trains both models; `used.predict`
+    needs no label.
+
+    Args:
+        momentum: Number in `[0, 1)`, m above. Defaults to `0.9`.
+        weight: Factor of the added loss. Defaults to `1.0`.
+
+    Call arguments:
+        inputs: Any tensor; it is returned.
+        log_probs: Tensor of shape `(B, Tq)`, from `HardAttention`.
+        reward: Tensor of shape `(B,)`, or `(B, Tq)` for a reward of each choice.
+        training: Boolean.
+
+    Returns:
+        `inputs`.
+
+    References:
+        - Williams 1992, https://doi.org/10.1007/BF00992696
+        - Xu et al. 2015, https://arxiv.org/abs/1502.03044
+    """
+
+    def __init__(self, momentum=0.9, weight=1.0, **kwargs):
+        super().__init__(**kwargs)
+        check_rate("ReinforceLoss", momentum=momentum)
+        _check_number("ReinforceLoss", positive=False, weight=weight)
+        self.momentum = momentum
+        self.weight = weight
+        self.supports_masking = True
+
+    def build(self, inputs_shape, log_probs_shape, reward_shape):
+        log_probs_shape, reward_shape = tuple(log_probs_shape), tuple(reward_shape)
+        if len(log_probs_shape) != 2 or len(reward_shape) not in (1, 2):
+            raise ValueError(
+                "`ReinforceLoss` expects `log_probs` (B, Tq) and a `reward` (B,) or "
+                f"(B, Tq). Received: log_probs.shape={log_probs_shape}, "
+                f"reward.shape={reward_shape}"
+            )
+        self.baseline = self.add_weight(
+            name="baseline",
+            shape=(),
+            initializer="zeros",
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+        self.built = True
+
+    def call(self, inputs, log_probs, reward, training=None):
+        if training:
+            reward = ops.stop_gradient(ops.cast(reward, "float32"))
+            log_probs = ops.cast(log_probs, "float32")
+            advantage = reward - ops.convert_to_tensor(self.baseline)
+            if len(reward.shape) == 1:
+                advantage = ops.expand_dims(advantage, -1)
+            gain = ops.mean(ops.sum(advantage * log_probs, axis=-1))
+            self.add_loss(-self.weight * gain)
+            self.baseline.assign(
+                self.momentum * self.baseline + (1 - self.momentum) * ops.mean(reward)
+            )
+        return inputs
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if isinstance(previous_mask, (list, tuple)):
+            return previous_mask[0]
+        return previous_mask
+
+    def compute_output_shape(self, inputs_shape, log_probs_shape, reward_shape):
+        return inputs_shape
+
+    def get_config(self):
+        config = {"momentum": self.momentum, "weight": self.weight}
+        return {**super().get_config(), **config}
+
+
+def _check_number(owner, positive, **arguments):
+    """Raises `ValueError` unless every argument is a number above, or from, 0."""
+    for name, value in arguments.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or value < 0 or (positive and value == 0):
+            expected = "a positive number" if positive else "a number of at least 0"
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. Expected "
+                f"{expected}. Received: {name}={value!r}"
+            )

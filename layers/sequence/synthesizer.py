@@ -1,0 +1,167 @@
+"""Synthesizers: attention weights without comparing positions."""
+
+import keras
+from keras import ops
+
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.normalizers import get_normalizer
+from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.validation import (
+    check_mask,
+    check_positive_integer,
+    check_rank,
+)
+from attention_zoo.layers.sequence.attention import empty_padding
+
+
+class _Synthesizer(keras.layers.Layer):
+    """Shared by both: weights of the scores of positions, values projected."""
+
+    def __init__(self, max_length, units=None, normalizer="softmax", **kwargs):
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        check_positive_integer(owner, max_length=max_length)
+        if units is not None:
+            check_positive_integer(owner, units=units)
+        self.max_length = max_length
+        self.units = units
+        self.normalizer = normalizer
+        self._normalizer = get_normalizer(normalizer, owner, self.dtype_policy)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        check_rank(type(self).__name__, 3, inputs=tuple(input_shape))
+        width = input_shape[-1]
+        self.value_kernel = self.add_weight(
+            name="value_kernel", shape=(width, self.units or width)
+        )
+        self._normalizer.build((input_shape[0], input_shape[1], input_shape[1]))
+        self._build_scores(width)
+        self.built = True
+
+    def call(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        owner = type(self).__name__
+        check_rank(owner, 3, inputs=inputs.shape)
+        if inputs.shape[1] is not None and inputs.shape[1] > self.max_length:
+            raise ValueError(
+                f"`{owner}` expects at most `max_length` positions. Received: "
+                f"max_length={self.max_length}, inputs.shape={tuple(inputs.shape)}"
+            )
+        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
+        inputs = empty_padding(inputs, mask)
+        batch, length = ops.shape(inputs)[:2]
+        scores = ops.broadcast_to(
+            self._calculate_scores(inputs, length), (batch, length, length)
+        )
+        seen = AttentionMask(mask, mask, causal=use_causal_mask).rows(length, length)
+        weights = self._normalizer(scores, mask=seen, training=training)
+        output = ops.matmul(weights, ops.matmul(inputs, self.value_kernel))
+        record(self, weights)
+        return (output, weights) if return_attention_scores else output
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units or input_shape[-1])
+
+    def compute_output_spec(
+        self,
+        inputs,
+        mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        check_rank(type(self).__name__, 3, inputs=inputs.shape)
+        shape = self.compute_output_shape(inputs.shape)
+        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        shape = (*inputs.shape[:2], inputs.shape[1])
+        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = {
+            "max_length": self.max_length,
+            "units": self.units,
+            "normalizer": self.normalizer,
+        }
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class DenseSynthesizer(_Synthesizer):
+    """Each position writes its own row of scores: `W2 relu(W1 x + b1) + b2`.
+
+    1. Scores, cut to the sequence's length, shape `(B, T, T)`.
+    2. Weights: the normalizer over unpadded positions, shape `(B, T, T)`.
+    3. Output: the weighted sum of `x V`, shape `(B, T, units)`.
+
+    Args:
+        max_length: Longest sequence, a positive integer.
+        units: Width of the values. Defaults to `None`: as wide as the inputs.
+        normalizer: Name of the normalizer, as in `Attention`. Defaults to `"softmax"`.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, D)`.
+        mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
+        return_attention_scores: Whether the weights are returned too.
+        use_causal_mask: Whether position `i` sees positions up to `i` only.
+
+    Returns:
+        Output of shape `(B, T, units)`, and with `return_attention_scores=True` the
+        weights of shape `(B, T, T)`.
+
+    Reference: Tay et al. 2020, https://arxiv.org/abs/2005.00743
+    """
+
+    def _build_scores(self, width):
+        self.hidden_kernel = self.add_weight(name="hidden_kernel", shape=(width, width))
+        self.hidden_bias = self.add_weight(
+            name="hidden_bias", shape=(width,), initializer="zeros"
+        )
+        self.score_kernel = self.add_weight(
+            name="score_kernel", shape=(width, self.max_length)
+        )
+        self.score_bias = self.add_weight(
+            name="score_bias", shape=(self.max_length,), initializer="zeros"
+        )
+
+    def _calculate_scores(self, inputs, length):
+        hidden = ops.relu(ops.matmul(inputs, self.hidden_kernel) + self.hidden_bias)
+        kernel = ops.convert_to_tensor(self.score_kernel)[:, :length]
+        return ops.matmul(hidden, kernel) + self.score_bias[:length]
+
+
+@keras.saving.register_keras_serializable("attention_zoo")
+class RandomSynthesizer(_Synthesizer):
+    """One learned matrix of scores for all sequences, whatever they hold.
+
+    1. Scores: the first rows and columns of `scores` `(max_length, max_length)`.
+    2. Weights: the normalizer over unpadded positions, shape `(B, T, T)`.
+    3. Output: the weighted sum of `x V`, shape `(B, T, units)`.
+
+    Args:
+        max_length: Longest sequence, a positive integer.
+        units: Width of the values. Defaults to `None`: as wide as the inputs.
+        normalizer: Name of the normalizer, as in `Attention`. Defaults to `"softmax"`.
+
+    Call arguments and Returns: As in `DenseSynthesizer`.
+
+    Reference: Tay et al. 2020, https://arxiv.org/abs/2005.00743
+    """
+
+    def _build_scores(self, width):
+        self.scores = self.add_weight(
+            name="scores",
+            shape=(self.max_length, self.max_length),
+            initializer="glorot_uniform",
+        )
+
+    def _calculate_scores(self, inputs, length):
+        return ops.convert_to_tensor(self.scores)[None, :length, :length]

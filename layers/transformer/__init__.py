@@ -1,0 +1,1 @@
+"""Transformer blocks and their feed-forward network."""

@@ -1,0 +1,185 @@
+"""`attention-zoo list` and `show`: nothing heavy is imported for them."""
+
+import fnmatch
+import inspect
+import re
+
+import attention_zoo
+from attention_zoo import layers
+from attention_zoo.layers.registry import FAMILIES, attention_class
+from attention_zoo.pretrained import PretrainedError, find
+from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.core.errors import unknown
+from attention_zoo.registry import get_builder
+
+
+def list_all(args):
+    """Prints the names that match a pattern, a line of text beside each."""
+    known = layers_by_family() if args.layers else names_by_kind()
+    shown = 0
+    for kind, described in known.items():
+        names = fnmatch.filter(described, args.pattern)
+        if not names:
+            continue
+        print(("" if not shown else "\n") + kind)
+        width = max(map(len, names))
+        for name in names:
+            print(f"  {name:{width}}  {described[name]()}".rstrip())
+        shown += len(names)
+    if not shown:
+        names = [name for described in known.values() for name in described]
+        raise unknown("layer" if args.layers else "name", args.pattern, {*names})
+
+
+def names_by_kind():
+    """Returns `{kind: {name: function that describes it}}` of what is not a layer."""
+    return {
+        "models": {
+            name: lambda name=name: summary(get_builder(name))
+            for name in attention_zoo.list_models()
+        },
+        "recipes": {
+            name: lambda name=name: summary(_recipe.recipe_module(name))
+            for name in _recipe.list_recipes()
+        },
+        "trained models": {
+            name: lambda name=name: "; ".join(card_lines(name)[:2])
+            for name in attention_zoo.list_pretrained()
+        },
+    }
+
+
+def layers_by_family():
+    """Returns `{family: {name: function that describes it}}` of the layers."""
+    return {
+        family: {
+            name: lambda name=name: summary(attention_class(name))
+            for name in layers.list_attentions(family=family)
+        }
+        for family in FAMILIES
+    }
+
+
+def show(args):
+    """Prints what is known of a name, be it one kind of thing or several."""
+    sections = [
+        lines
+        for describe in (show_model, show_recipe, show_trained, show_layer)
+        if (lines := describe(args.name)) is not None
+    ]
+    if not sections:
+        by_kind = (*names_by_kind().values(), layers_by_class())
+        raise unknown("name", args.name, {name for names in by_kind for name in names})
+    print("\n\n".join("\n".join(lines) for lines in sections))
+
+
+def show_model(name):
+    """Returns lines on a model of the zoo: signature, summary, arguments."""
+    if name not in attention_zoo.list_models():
+        return None
+    builder = get_builder(name)
+    text = inspect.getdoc(builder) or ""
+    arguments = re.search(r"^Args:\n.*?(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE)
+    return [
+        f"model {name}{inspect.signature(builder)}",
+        "",
+        summary(builder),
+        "",
+        arguments[0].rstrip() if arguments else "",
+    ]
+
+
+def show_recipe(name):
+    """Returns lines on a recipe: docstring, model, data, settings."""
+    if name not in _recipe.list_recipes():
+        return None
+    module = _recipe.recipe_module(name)
+    settings = module.RECIPE.settings()
+    width = max(map(len, settings))
+    return [
+        f"recipe {name}: {module.RECIPE.model} on {module.RECIPE.dataset}",
+        "",
+        (inspect.getdoc(module) or "").rstrip(),
+        "",
+        "Settings (train --set KEY=VALUE):",
+        *(f"    {key:{width}}  {value}" for key, value in settings.items()),
+    ]
+
+
+def show_trained(name):
+    """Returns lines on a trained model, by its name or its folder."""
+    try:
+        entry = find(name)
+    except PretrainedError:
+        return None
+    return [f"trained model {entry.name} in {entry.folder}", ""] + [
+        f"    {line}" for line in card_lines(name)
+    ]
+
+
+def card_lines(name):
+    """Returns the main facts of an entry's card, one a line; score and data first."""
+    try:
+        card = find(name).card
+    except PretrainedError as error:
+        return [f"unusable: {error}"]
+    lines, metrics = [], card.get("metrics", {})
+    if metrics:
+        lines.append(f"test {_figures(metrics)}")
+    if "dataset" in card:
+        smoke = ", a smoke run: the figures mean nothing" if card.get("smoke") else ""
+        lines.append(f"{card['dataset']}{smoke}")
+    if len(card.get("seeds", [])) > 1:
+        lines.append(f"{_scores(card, metrics)} over {len(card['seeds'])} seeds")
+    for baseline, row in card.get("baselines", {}).items():
+        lines.append(f"beside it: {baseline}, {_scores(row, metrics)}")
+    for key, form in {
+        "parameters": "{:,} parameters",
+        "model_file_mb": "{} MB",
+        "single_prediction_ms": "{} ms for one prediction",
+        "date": "trained on {}",
+        "command": "{}",
+    }.items():
+        if key in card:
+            lines.append(form.format(card[key]))
+    return lines
+
+
+def _scores(row, metrics):
+    """Returns each mean with its spread, or the plain metrics of one measurement."""
+    means = {key: value for key, value in row.items() if key.endswith("_mean")}
+    if not means:
+        return _figures({k: v for k, v in row.items() if k in metrics})
+    texts = []
+    for key, value in means.items():
+        name = key.removesuffix("_mean")
+        spread = row.get(f"{name}_std")
+        texts.append(f"{name} {value:.4f}" + (f" ± {spread:.4f}" if spread else ""))
+    return ", ".join(texts)
+
+
+def _figures(metrics):
+    return ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+
+
+def show_layer(name):
+    """Returns lines on an attention layer, by its factory name or its class."""
+    known = layers_by_class()
+    if name not in known:
+        return None
+    cls = known[name]
+    signature = str(inspect.signature(cls.__init__)).replace("(self, ", "(", 1)
+    return [f"layer {cls.__name__}{signature}", "", inspect.getdoc(cls) or ""]
+
+
+def layers_by_class():
+    """Returns `{name: class}` of the layers, under both of their names."""
+    names = layers.list_attentions()
+    classes = {name: attention_class(name) for name in names}
+    return {**{cls.__name__: cls for cls in classes.values()}, **classes}
+
+
+def summary(documented):
+    """Returns the first line of a docstring, without its full stop."""
+    lines = (inspect.getdoc(documented) or "").splitlines()
+    return lines[0].rstrip(".") if lines else ""

@@ -1,0 +1,1 @@
+"""Recipes, their settings, errors and small files."""

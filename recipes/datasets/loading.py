@@ -1,0 +1,162 @@
+"""Finds or prepares a TFDS dataset, and says plainly when it cannot."""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import pathlib
+
+from attention_zoo.recipes.core.errors import UserError
+
+EMBEDDED_RECIPE = "attention_lstm_reviews"
+_PROBE = "https://storage.googleapis.com"
+
+
+def tfds_builder(name, data_dir=None):
+    """Returns a prepared TFDS builder, downloading the data if need be.
+
+    Args:
+        name: TFDS name; builders of this package are registered first.
+        data_dir: TFDS data directory. Defaults to `TFDS_DATA_DIR`, then TFDS's
+            own default.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_datasets as tfds
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+    tfds.disable_progress_bar()
+    embedded = register_own(name)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        if not builder.is_prepared():
+            prepare(builder, embedded)
+    except Exception as error:
+        raise UserError(_missing(name, data_dir, embedded, error)) from error
+    return builder
+
+
+def prepare(builder, embedded):
+    """Downloads and prepares a dataset, or only generates an embedded one."""
+    if not embedded:
+        if not _lies_ready(builder):
+            _check_network()
+        builder.download_and_prepare()
+        return
+    print(f"generating {builder.info.full_name} ...", flush=True)
+    with contextlib.redirect_stdout(None):  # TFDS speaks of a download
+        builder.download_and_prepare()
+
+
+def class_names(builder, *columns):
+    """Returns the names of the classes, after a check that the data have a form.
+
+    Args:
+        builder: A prepared TFDS builder.
+        *columns: Names of the features that a pipeline reads; the last is the label.
+    """
+    features = builder.info.features
+    missing = [name for name in columns if name not in features]
+    if missing or not hasattr(features[columns[-1]], "names"):
+        raise UserError(
+            f"dataset '{builder.name}' does not fit this recipe: it takes features "
+            f"{' and '.join(columns)}, the last with classes, and this data set has "
+            f"{', '.join(features)}"
+        )
+    return features[columns[-1]].names
+
+
+def read_split(builder, split):
+    """Returns a split as a dict of lists or arrays, in the order on disk."""
+    import tensorflow_datasets as tfds
+
+    dataset = _as_dataset(builder, split)
+    columns: dict[str, list] = {}
+    for example in tfds.as_numpy(dataset):
+        for key, value in example.items():
+            columns.setdefault(key, []).append(value)
+    return columns
+
+
+def read_columns(builder, split, batch_size=4096):
+    """Returns a split of fixed-shape features as a dict of arrays, in order."""
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    dataset = _as_dataset(builder, split).batch(batch_size)
+    batches = list(tfds.as_numpy(dataset))
+    return {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+
+
+def _as_dataset(builder, split):
+    """Returns the examples of a split in the order on disk."""
+    try:
+        return builder.as_dataset(split=split, shuffle_files=False)
+    except ValueError as error:
+        raise UserError(
+            f"dataset '{builder.name}' has no split '{split}': it has "
+            f"{', '.join(builder.info.splits)}, and slices such as train[:90%]"
+        ) from error
+
+
+def register_own(name):
+    """Imports this package's builder of that name; says if there is one."""
+    module = f"attention_zoo.recipes.datasets.{name.split('/')[0]}"
+    if importlib.util.find_spec(module) is None:
+        return False
+    return not getattr(importlib.import_module(module), "DOWNLOADS", False)
+
+
+def _lies_ready(builder):
+    """Returns whether the raw files of a builder of ours were put there by hand.
+
+    TFDS takes a registered file of that name from its manual folder.
+    """
+    names = getattr(builder, "raw_files", [])
+    folder = pathlib.Path(builder._data_dir_root).expanduser() / "downloads" / "manual"
+    return bool(names) and all((folder / name).exists() for name in names)
+
+
+def _check_network():
+    """Raises at once where TFDS would retry for minutes without a network."""
+    import requests
+
+    with contextlib.closing(requests.Session()) as session:
+        session.head(_PROBE, timeout=10)
+
+
+def _missing(name, data_dir, embedded, error):
+    """Returns the message for a dataset that is neither there nor to be had."""
+    import tensorflow_datasets as tfds
+
+    if type(error).__name__ == "DatasetNotFoundError":
+        return f"TFDS has no dataset '{name}'"
+    where = data_dir or tfds.core.constants.DATA_DIR
+    reason = str(error).strip().splitlines() or [""]
+    problem = (
+        f"dataset '{name}' is not prepared in {where} and could not be prepared "
+        f"({type(error).__name__}: {reason[0][:160]}). "
+    )
+    if embedded:
+        return problem + "Give --data-dir a folder that can be written."
+    return problem + (
+        f"Prepare it where there is a network by `tfds build {name} --data_dir DIR` "
+        "and give --data-dir DIR or TFDS_DATA_DIR=DIR; or train the embedded recipe, "
+        f"which needs no download: attention-zoo train {EMBEDDED_RECIPE}"
+    )
+
+
+class OnDemand(dict):
+    """A dict that computes the value of a missing key and keeps it.
+
+    Args:
+        compute: Function from the key to the value.
+    """
+
+    def __init__(self, compute):
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key):
+        self[key] = self._compute(key)
+        return self[key]

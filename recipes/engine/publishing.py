@@ -1,0 +1,241 @@
+"""Writes the artefacts of an entry, and publishes a folder whole or not at all."""
+
+import contextlib
+import glob
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+import numpy as np
+
+from attention_zoo.kernels.lstm import without_kernel
+from attention_zoo.recipes.core.errors import UserError
+
+TOLERANCE = 1e-5  # between the trained model and the two saved forms
+ENTRY_FILES = ("model.keras", "card.json", "saved_model")
+JIT_LENGTH = 32  # words; a text is filled up to a multiple for XLA
+STALE_SECONDS = 24 * 3600  # a publication takes seconds
+
+
+@contextlib.contextmanager
+def publication(out, name, marks=ENTRY_FILES):
+    """Gives a temporary sibling of `out/name` that takes its place at the end.
+
+    When the block raises, whatever it is (Ctrl-C and a full disk too), the previous
+    folder stays as it was and the temporary one is removed.
+
+    Args:
+        out: Folder of all entries; made if need be.
+        name: Name of the entry.
+        marks: Names of files; a folder that holds none of them is no earlier
+            publication and is not replaced.
+
+    Yields:
+        The path to write into.
+    """
+    out = pathlib.Path(out)
+    target = out / name
+    made = not out.exists()
+    staging = open_staging(out, name)
+    try:
+        refuse_other_folder(target, marks)
+        yield staging
+        replace_folder(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only if nothing was published
+
+
+def open_staging(out, name):
+    """Returns a new hidden folder `out/.name.*`; clears up after killed processes."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        recover(out, name)
+        staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
+        staging.chmod(0o755)  # mkdtemp makes it private
+    except OSError as error:
+        raise UserError(f"cannot write into {out}: {error.strerror}") from error
+    return staging
+
+
+def check_target(out, name, marks=ENTRY_FILES):
+    """Raises `UserError` now for what `publication` would refuse after a training."""
+    with contextlib.suppress(_Checked), publication(out, name, marks):
+        raise _Checked
+
+
+class _Checked(Exception):
+    """Leaves a publication without publishing."""
+
+
+def refuse_other_folder(target, marks):
+    """Raises `UserError` where publishing would delete files of another kind."""
+    if target.is_dir():
+        held = {file.name for file in target.iterdir()}
+        if not held or held & set(marks):
+            return
+    elif not os.path.lexists(target):
+        return
+    raise UserError(
+        f"{target} exists and holds none of {', '.join(marks)}: it is not replaced"
+    )
+
+
+def recover(out, name):
+    """Undoes what a killed process left behind of a publication.
+
+    An entry that had been moved aside comes back, and hidden folders that nothing
+    has touched for a day are removed.
+    """
+    for hidden in out.glob(f".{glob.escape(name)}.*"):
+        kept = hidden / "previous"
+        if kept.exists() and not (out / name).exists():
+            os.rename(kept, out / name)
+            hidden.rmdir()
+        elif time.time() - hidden.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def replace_folder(new, target):
+    """Puts the folder `new` in the place of `target`, by two renames."""
+    if not target.exists():
+        os.rename(new, target)
+        return
+    old = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    kept = old / "previous"
+    try:
+        os.rename(target, kept)
+        os.rename(new, target)
+    except BaseException:
+        if kept.exists() and not target.exists():
+            os.rename(kept, target)
+        raise
+    finally:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def write_models(servable, folder, inputs):
+    """Writes `model.keras` and `saved_model/` and checks that both agree.
+
+    Args:
+        servable: The model from raw inputs, uncompiled: no optimizer is saved.
+        folder: Where to write.
+        inputs: A batch of raw inputs for the check.
+    """
+    import keras
+
+    with disk_errors():
+        servable.save(folder / "model.keras")
+    write_saved_model(servable, folder / "saved_model")
+    import tensorflow as tf
+
+    batch = tf.constant(inputs)
+    expected = np.asarray(servable(batch, training=False))
+    reloaded = keras.models.load_model(folder / "model.keras", safe_mode=True)
+    served = tf.saved_model.load(str(folder / "saved_model"))
+    for name, outputs in (
+        ("model.keras", reloaded(batch, training=False)),
+        ("saved_model", served.serve(batch)),
+    ):
+        worst = difference(np.asarray(outputs), expected)
+        if not worst <= TOLERANCE:
+            raise RuntimeError(
+                f"{name} differs from the trained model by {worst:.2g} "
+                f"(allowed: {TOLERANCE:.0e})"
+            )
+
+
+def difference(outputs, expected):
+    """Returns by how much outputs differ at most; of strings, the share that does."""
+    if expected.dtype == object:
+        return float((outputs != expected).mean())
+    scale = np.maximum(1, np.abs(expected))  # forecasts may be large numbers
+    return float((np.abs(outputs - expected) / scale).max())
+
+
+def write_saved_model(servable, folder, jit=False):
+    """Writes a SavedModel that plain TensorFlow serves.
+
+    Args:
+        servable: The model from raw inputs.
+        folder: Where to write.
+        jit: Whether XLA compiles the model when it is first called, and again for each
+            new size: batches are filled up to a power of two, texts to a multiple of
+            `JIT_LENGTH` words, so that sizes are few.
+
+    Raises:
+        UserError: With `jit`, when the model is none that XLA can compile.
+    """
+    if not jit:
+        with disk_errors():
+            servable.export(folder, format="tf_saved_model", verbose=False)
+        return
+    import keras
+
+    serve, specification = jit_endpoint(servable)
+    archive = keras.export.ExportArchive()
+    archive.track(servable)
+    with without_kernel(servable), disk_errors():
+        archive.add_endpoint("serve", serve, input_signature=[specification])
+        archive.write_out(folder, verbose=False)
+
+
+def jit_endpoint(servable):
+    """Returns a function of raw inputs whose core XLA compiles, and what it takes.
+
+    Strings stay outside, since XLA has none: what is compiled is the last layer, a
+    model of token ids. Of other inputs the whole model is compiled.
+    """
+    import keras
+    import tensorflow as tf
+
+    core, prepare = servable, None
+    if keras.backend.standardize_dtype(servable.inputs[0].dtype) == "string":
+        *before, core = servable.operations
+        if not isinstance(core, keras.Model):
+            raise UserError(
+                f"{servable.name} ends with {core.name}, which XLA cannot compile: "
+                "export it without --jit"
+            )
+        prepare = keras.Model(servable.inputs, before[-1].output)
+    compiled = tf.function(
+        lambda x: core(x, training=False), jit_compile=True, autograph=False
+    )
+
+    def serve(inputs):
+        x = prepare(inputs) if prepare else inputs
+        shape = tf.shape(x)
+        filled = tf.bitwise.left_shift(1, tf.reduce_sum(_powers_below(shape[0])))
+        missing = [[0, filled - shape[0]]]
+        if prepare:
+            missing.append([0, -shape[1] % JIT_LENGTH])
+        missing += [[0, 0]] * (x.shape.rank - len(missing))
+        return compiled(tf.pad(x, missing))[: shape[0]]
+
+    given = servable.inputs[0]
+    return serve, tf.TensorSpec(given.shape, given.dtype, name=given.name)
+
+
+def _powers_below(number):
+    """Returns 1 for each power of two below a number, else 0, a tensor."""
+    import tensorflow as tf
+
+    powers = tf.bitwise.left_shift(1, tf.range(31))
+    return tf.cast(powers < number, "int32")
+
+
+@contextlib.contextmanager
+def disk_errors():
+    """Turns TensorFlow's and HDF5's own kinds of a failed write into `OSError`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[:1]
+        raise OSError(f"cannot write the model: {' '.join(first)}") from error

@@ -1,0 +1,471 @@
+"""Forecasting: windows of one long series, and metrics as the literature has them."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+import attention_zoo
+from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.datasets import loading as _data
+from attention_zoo.recipes.tasks.series import baselines as _baselines_series
+from attention_zoo.recipes.tasks.series import csv_files as _tables
+from attention_zoo.recipes.tasks.shared import mean_correlation, predict
+
+SPLITS = ("train", "validation", "test")
+LOSSES = ("mse", "mae", "huber")
+START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
+SMOKE_VARIATES = ["load", "heat", "wind"]
+
+
+class Pipeline:
+    """A series of one TFDS dataset, in the form that training and export need.
+
+    The data set has a feature `date` and scalars, the variates; its examples are rows
+    in the order of time. Train, validation and test follow each other; the first window
+    of a split looks back into the split before it, and no forecast leaves its own.
+    Level and scale of the variates come from train alone. Every window of a split is
+    used.
+
+    One model forecasts the longest horizon, and its first steps are the forecast for
+    the shorter ones. Targets behind the end of a split are NaN and count nowhere. The
+    loss is the mean of the losses at each horizon.
+
+    The recipe's `pipeline` dict holds `lookback` and `horizons` (steps), `share` (of
+    the windows, drawn anew for each epoch), `loss` (one of `LOSSES`; with quantiles it
+    is the pinball loss), `season` (steps that the naive baseline repeats),
+    `interpolate` (whether gaps may be filled; their number is in the card) and
+    `linear_start` (whether the model's layer `skip` is the linear baseline, fixed).
+
+    Args:
+        recipe: The `Recipe`.
+        data_dir: TFDS data directory, or None for TFDS's own choice.
+        smoke: Whether to take a short generated series instead of the data.
+    """
+
+    FACTS = ("variates", "lookback", "horizons", "step_seconds", "interpolated")
+    JIT_COMPILE = False  # XLA took longer to compile than it saved
+
+    def __init__(self, recipe, data_dir=None, smoke=False):
+        self.recipe = recipe
+        self.options = recipe.pipeline
+        _check_options(**self.options)
+        self.lookback = self.options["lookback"]
+        self.horizons = list(self.options["horizons"])
+        self.horizon = max(self.horizons)
+        self.quantiles = recipe.config.get("quantiles")
+        self.shows_attention = recipe.config.get("attention") is not None
+        if smoke:
+            self.dataset, self.variates = "generated/smoke", SMOKE_VARIATES
+            dates, self.rows = _generated(self.lookback, self.horizon)
+        else:
+            dates, self.rows = self._read(data_dir)
+        places = [f"data set '{self.dataset}', row {i}" for i in range(len(dates))]
+        self.step_seconds = _tables.check_regular(
+            _tables.parse_dates(dates, places), places
+        )
+        self._fill()
+        train = self.rows["train"].astype("float64")
+        self.mean, self.deviation = train.mean(axis=0), train.std(axis=0)
+        self.deviation[self.deviation == 0] = 1
+        for name in SPLITS:
+            if self.window_count(name, self.horizon) < 1:
+                raise UserError(
+                    f"the split {name} of '{self.dataset}' has {len(self.rows[name])} "
+                    f"rows, too few for lookback {self.lookback} and horizon "
+                    f"{self.horizon}"
+                )
+
+    # === Data ===
+
+    def _read(self, data_dir):
+        """Returns the time stamps, and `{split: (T, C) values}`, of the data set."""
+        builder = _data.tfds_builder(self.recipe.dataset, data_dir)
+        self.dataset = builder.info.full_name
+        self.variates = _variates(builder)
+        dates, rows = [], {}
+        for name in SPLITS:
+            columns = _data.read_columns(builder, getattr(self.recipe, f"{name}_split"))
+            dates += [date.decode() for date in columns["date"]]
+            rows[name] = np.stack([columns[v] for v in self.variates], axis=-1)
+        return dates, rows
+
+    def _fill(self):
+        """Fills gaps, each split by itself, or refuses them."""
+        gaps = {k: int(np.isnan(v).sum()) for k, v in self.rows.items()}
+        self.interpolated = sum(gaps.values())
+        if not self.interpolated:
+            return
+        if not self.options["interpolate"]:
+            raise UserError(
+                f"dataset '{self.dataset}' has gaps ({gaps}): --set interpolate=true "
+                "fills them between their neighbours"
+            )
+        print(f"{self.dataset}: {self.interpolated} gaps filled", flush=True)
+        for name, rows in self.rows.items():
+            where = f"dataset '{self.dataset}', {name}"
+            self.rows[name] = _tables.fill_gaps(rows, self.variates, where)
+
+    def window_count(self, split, horizon):
+        """Returns how many windows of a split hold a horizon whole."""
+        before = 0 if split == "train" else self.lookback
+        return len(self.rows[split]) + before - self.lookback - horizon + 1
+
+    def windows(self, split):
+        """Returns inputs `(N, L, C)` and targets `(N, H, C)`, standardised views.
+
+        Targets are NaN behind the end of the split. There is a window wherever the
+        shortest horizon fits.
+        """
+        rows = [self.rows[name] for name in SPLITS[: SPLITS.index(split) + 1]]
+        first = 0 if split == "train" else sum(map(len, rows[:-1])) - self.lookback
+        values = (np.concatenate(rows)[first:] - self.mean) / self.deviation
+        beyond = np.full((self.horizon - min(self.horizons), values.shape[1]), np.nan)
+        values = np.concatenate([values, beyond]).astype("float32")
+        length = self.lookback + self.horizon
+        view = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
+        view = view.transpose(0, 2, 1)  # (N, L + H, C)
+        return view[:, : self.lookback], view[:, self.lookback :]
+
+    def raw(self, split):
+        """Returns the raw windows `(N, L, C)` of a split and their raw targets."""
+        inputs, targets = self.windows(split)
+        return self._unscaled(inputs), self._unscaled(targets)
+
+    def _unscaled(self, values):
+        return (values * self.deviation + self.mean).astype("float32")
+
+    def examples(self, count):
+        """Returns raw test windows for a picture, spread over the split."""
+        inputs, targets = self.windows("test")
+        last = self.window_count("test", self.horizon) - 1
+        picked = np.linspace(0, last, count).astype(int)
+        return self._unscaled(inputs[picked]), self._unscaled(targets[picked])
+
+    # === Training ===
+
+    def model_config(self):
+        """Returns the arguments of the model that the data decide."""
+        return {
+            "lookback": self.lookback,
+            "horizon": self.horizon,
+            "num_variates": len(self.variates),
+        }
+
+    def initialise(self, model):
+        """Gives a model's linear skip the linear baseline, where the recipe wants it.
+
+        The blocks then learn what the best linear forecast misses; at first their part
+        of the sum is next to nothing.
+        """
+        if self.options["linear_start"]:
+            kernel = np.repeat(self._linear.kernel, len(self.quantiles or "1"), axis=1)
+            skip, head = model.get_layer("skip"), model.get_layer("head")
+            skip.set_weights([kernel[:-1], kernel[-1]])
+            skip.trainable = False  # it would only lose its ridge
+            head.kernel.assign(START_SHARE * head.kernel)
+
+    @functools.cached_property
+    def _linear(self):
+        """The linear baseline, fitted on train with ridges picked on validation."""
+        parts = self.windows("train"), self.windows("validation")
+        return _baselines_series.LinearForecaster(self.horizons).fit(*parts)
+
+    def loss(self):
+        """Returns the loss, the mean over the horizons."""
+        return HorizonLoss(self.horizons, self.options["loss"], self.quantiles)
+
+    def metrics(self):
+        """Returns the metric that training shows."""
+        return [HorizonError(self.horizons, self.quantiles, name="mse")]
+
+    def score(self, logs):
+        """Returns what picks the epoch and the seed, from one epoch's logs."""
+        return (-logs["val_mse"],)
+
+    def batches(self, split, seed=None, first_pass=0):
+        """Returns batches of standardised windows, `(B, L, C)` and `(B, H, C)`.
+
+        Args:
+            split: `"train"` or `"validation"`.
+            seed: Integer for training: each pass draws `share` of the windows anew,
+                whole batches of them. None for evaluation: all windows.
+            first_pass: Number of the first pass, for a training that goes on.
+        """
+        inputs, targets = self.windows(split)
+        size = self.recipe.batch_size if seed is not None else 256
+        count = len(inputs)
+        if seed is not None:
+            size = min(size, count)
+            count = max(1, int(self.options["share"] * count) // size) * size
+        passes = itertools.count(first_pass)
+
+        def one_pass():
+            order = np.arange(len(inputs))
+            if seed is not None:
+                rng = np.random.default_rng([seed, next(passes)])
+                order = rng.permutation(len(inputs))[:count]
+            for start in range(0, count, size):
+                rows = order[start : start + size]
+                yield inputs[rows], targets[rows]
+
+        batch = size if seed is not None else None
+        signature = (
+            tf.TensorSpec((batch, *inputs.shape[1:]), "float32"),
+            tf.TensorSpec((batch, *targets.shape[1:]), "float32"),
+        )
+        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+        steps = -(-count // size)
+        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+
+    # === The model that people load ===
+
+    def servable(self, core):
+        """Returns the model from raw windows `(B, L, C)` to raw forecasts.
+
+        Forecasts are `(B, H, C)`, or `(B, H, C, Q)` with quantiles.
+        """
+        scale = {"axis": 2, "mean": self.mean, "variance": self.deviation**2}
+        scale = {k: v.tolist() if k != "axis" else v for k, v in scale.items()}
+        standardise = keras.layers.Normalization(**scale, name="standardise")
+        restore = keras.layers.Normalization(**scale, invert=True, name="restore")
+        shape = (self.lookback, len(self.variates))
+        series = keras.Input(shape, name="series")
+        return keras.Model(
+            series, restore(core(standardise(series))), name=self.recipe.name
+        )
+
+    def evaluate(self, model, split):
+        """Returns MSE and MAE at each horizon, on standardised values.
+
+        Args:
+            model: A core model of standardised windows, or one that takes raw ones.
+            split: `"validation"` or `"test"`.
+
+        Returns:
+            Dict of `mse_<h>` and `mae_<h>`; for a model of quantiles also
+            `pinball_<h>`, the mean loss over them, and `coverage_<h>`, the share of
+            values between the outermost two.
+        """
+        inputs, targets = self.windows(split)
+        takes_raw = any(layer.name == "standardise" for layer in model.layers)
+        forecasts = predict(model, self._unscaled(inputs) if takes_raw else inputs)
+        if takes_raw:
+            axes = (-1,) if self.quantiles is None else (-1, 1)
+            forecasts = forecasts - self.mean.reshape(axes)
+            forecasts = (forecasts / self.deviation.reshape(axes)).astype("float32")
+        if self.quantiles is None:
+            return _baselines_series.errors(forecasts, targets, self.horizons)
+        middle = forecasts[..., list(self.quantiles).index(0.5)]
+        return {
+            **_baselines_series.errors(middle, targets, self.horizons),
+            **quantile_errors(forecasts, targets, self.horizons, self.quantiles),
+        }
+
+    def baselines(self):
+        """Returns the baselines: functions without arguments, by name."""
+        test = self.windows("test")
+        season = min(self.options["season"], self.lookback)
+        return {
+            "seasonal_naive": lambda: _baselines_series.measure_seasonal_naive(
+                test, self.horizons, season
+            ),
+            "linear": lambda: _baselines_series.measure_linear(
+                self._linear, test, self.horizons
+            ),
+        }
+
+    def attention_report(self, servable, count=20):
+        """Returns what is known about the attention on test windows.
+
+        Args:
+            servable: The model from raw windows.
+            count: Number of windows.
+
+        Returns:
+            Dict of `rank_correlation`, the mean over `rank_correlation_windows` windows
+            of Spearman's correlation between the weight of a part and how far the
+            forecast moves when it is hidden, and `parts`, what is hidden: `"lags"` or
+            `"variates"`. Empty for a model without attention.
+        """
+        if not self.shows_attention:
+            return {}
+        inputs, _ = self.examples(count)
+        explanation = attention_zoo.explain(servable, inputs)
+        if explanation.kind_of(explanation.default_layer) == "features":
+            return {"rank_correlation": None, "parts": "features"}
+        return {
+            **mean_correlation(explanation.occlusion(), "windows"),
+            "parts": explanation.kind_of(explanation.default_layer),
+        }
+
+
+# === Loss and metrics ===
+
+
+class HorizonLoss(keras.losses.Loss):
+    """The mean over horizons of a forecast's loss up to each.
+
+    Step `t` has the weight `mean over horizons h of (t < h) / h`. Targets that are NaN
+    have none.
+
+    Args:
+        horizons: Rising integers.
+        kind: One of `LOSSES`, for point forecasts.
+        quantiles: None, or the levels of the forecast's last axis: the pinball loss.
+    """
+
+    def __init__(self, horizons, kind, quantiles=None, name="loss"):
+        super().__init__(name=name)
+        self.kind, self.quantiles = kind, quantiles
+        steps = np.arange(max(horizons))
+        weights = np.mean([(steps < h) / h for h in horizons], axis=0)
+        self.weights = weights.astype("float32")[:, None]  # (H, 1)
+
+    def call(self, y_true, y_pred):
+        known = ops.isfinite(y_true)
+        y_true = ops.where(known, y_true, ops.zeros_like(y_true))
+        known = ops.cast(known, "float32")
+        if self.quantiles is None:
+            loss = point_loss(y_pred - y_true, self.kind)
+        else:
+            loss = pinball(y_true, y_pred, self.quantiles)
+        loss = ops.sum(loss * known * self.weights, axis=(1, 2))  # (B,)
+        # A window that ends with its split has fewer steps: its weights are shared out.
+        whole = ops.mean(ops.sum(known * self.weights, axis=1), axis=-1)
+        return loss / (whole * y_true.shape[2])
+
+
+def point_loss(gap, kind):
+    """Returns the loss of each difference, of one of `LOSSES`."""
+    if kind == "mse":
+        return ops.square(gap)
+    size = ops.abs(gap)
+    if kind == "mae":
+        return size
+    return ops.where(size < 1, 0.5 * ops.square(gap), size - 0.5)
+
+
+def pinball(y_true, y_pred, quantiles):
+    """Returns the mean over levels of `max(q (y - f), (q - 1) (y - f))`.
+
+    Args:
+        y_true: Tensor `(B, H, C)`.
+        y_pred: Tensor `(B, H, C, Q)`.
+        quantiles: The `Q` levels.
+    """
+    gap = ops.expand_dims(y_true, -1) - y_pred
+    levels = np.asarray(quantiles, dtype="float32")
+    return ops.mean(ops.maximum(levels * gap, (levels - 1) * gap), axis=-1)
+
+
+class HorizonError(keras.metrics.Metric):
+    """The mean over horizons of the mean square error of the windows that hold it.
+
+    Args:
+        horizons: Rising integers.
+        quantiles: None, or the levels of the forecast: the error is the median's.
+    """
+
+    def __init__(self, horizons, quantiles=None, **kwargs):
+        super().__init__(**kwargs)
+        self.horizons, self.quantiles = horizons, quantiles
+        shape = (len(horizons),)
+        self.total = self.add_variable(shape, initializer="zeros", name="total")
+        self.count = self.add_variable(shape, initializer="zeros", name="count")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        if self.quantiles is not None:
+            y_pred = y_pred[..., list(self.quantiles).index(0.5)]
+        known = ops.isfinite(y_true)
+        y_pred = ops.cast(y_pred, y_true.dtype)  # from half precision
+        gap = ops.where(known, y_true - y_pred, ops.zeros_like(y_true))
+        gap = ops.mean(ops.square(gap), axis=-1)  # (B, H)
+        totals, counts = [], []
+        for h in self.horizons:
+            whole = ops.cast(known[:, h - 1, 0], "float32")
+            totals.append(ops.sum(whole * ops.mean(gap[:, :h], axis=-1)))
+            counts.append(ops.sum(whole))
+        self.total.assign_add(ops.stack(totals))
+        self.count.assign_add(ops.stack(counts))
+
+    def result(self):
+        return ops.mean(self.total / ops.maximum(self.count, 1))
+
+
+def quantile_errors(forecasts, targets, horizons, quantiles):
+    """Returns `pinball_<h>` and `coverage_<h>` over the windows that hold a horizon.
+
+    Args:
+        forecasts: Array `(N, H, C, Q)`.
+        targets: Array `(N, H, C)`, NaN behind the end of the split.
+        horizons: Rising integers.
+        quantiles: The `Q` levels.
+    """
+    losses, coverages = {}, {}
+    levels = np.asarray(quantiles)
+    for h in horizons:
+        whole = np.isfinite(targets[:, h - 1]).all(axis=-1)
+        truth, rows = targets[whole, :h, :, None], forecasts[whole, :h]
+        gap = truth - rows
+        loss = np.maximum(levels * gap, (levels - 1) * gap).mean(dtype="float64")
+        losses[f"pinball_{h}"] = float(loss)
+        inside = (rows[..., :1] <= truth) & (truth <= rows[..., -1:])
+        coverages[f"coverage_{h}"] = float(inside.mean())
+    return losses | coverages
+
+
+# === Checks and the smoke series ===
+
+
+def _check_options(lookback, horizons, share, loss, season, interpolate, linear_start):
+    """Raises `UserError` for values outside their range."""
+    for name, value in (("lookback", lookback), ("season", season)):
+        if value < 1:
+            raise UserError(f"{name} must be positive, received {value}")
+    whole = all(isinstance(h, int) and h > 0 for h in horizons)
+    if not horizons or not whole or sorted(set(horizons)) != list(horizons):
+        raise UserError(f"horizons must be rising positive integers: {horizons}")
+    if not 0 < share <= 1:
+        raise UserError(f"share must be above 0 and at most 1, received {share}")
+    if loss not in LOSSES:
+        raise UserError(f"loss must be one of {', '.join(LOSSES)}, received {loss}")
+    if not isinstance(interpolate, bool):
+        raise UserError(f"interpolate must be true or false, received {interpolate}")
+
+
+def _variates(builder):
+    """Returns the names of the numeric features, after a check that there are any."""
+    features = builder.info.features
+    names = [
+        name
+        for name, feature in features.items()
+        if feature.shape == () and feature.np_dtype in (np.float32, np.float64)
+    ]
+    if "date" not in features or not names:
+        raise UserError(
+            f"dataset '{builder.name}' does not fit this recipe: it takes a feature "
+            f"date and numbers, and this data set has {', '.join(features)}"
+        )
+    return names
+
+
+def _generated(lookback, horizon):
+    """Returns hourly time stamps and a few waves in noise, for a smoke run."""
+    lengths = {
+        "train": lookback + horizon + 63,
+        "validation": horizon + 31,
+        "test": horizon + 31,
+    }
+    count = sum(lengths.values())
+    start = np.datetime64("2001-01-01T00:00:00")
+    dates = [str(start + np.timedelta64(i, "h")) for i in range(count)]
+    rng, time = np.random.default_rng(7), np.arange(count)[:, None]
+    waves = np.sin(2 * np.pi * time / np.array([24, 24, 168]) + np.arange(3))
+    values = 10 * np.arange(1, 4) + 3 * waves + rng.normal(size=(count, 3))
+    ends = np.cumsum([*lengths.values()])[:-1]
+    parts = np.split(values.astype("float32"), ends)
+    return dates, dict(zip(lengths, parts, strict=True))

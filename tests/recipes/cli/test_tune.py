@@ -1,0 +1,494 @@
+"""`attention-zoo tune`: the table, the winner, failures, `--resume`, the folder."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+from support import fake_training
+
+from attention_zoo.recipes import attention_forecaster_climate as climate
+from attention_zoo.recipes import attention_lstm_reviews
+from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.engine import trainer as _run
+
+RECIPE = "attention_lstm_reviews"
+NAMES = ["units", "learning_rate", "dropout"]
+SMOKE = ("tune", RECIPE, "--smoke", "--out", "out")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    return tmp_path
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Takes the place of training, and of the pictures."""
+    from attention_zoo.recipes.tuning import plots as _tune_plots
+
+    monkeypatch.setattr(_run, "fit", fake_training.fit)
+    monkeypatch.setattr(_tune_plots, "draw", lambda *given: None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "out" / RECIPE
+
+
+def table(folder):
+    """Returns the rows of trials.csv as dicts."""
+    with open(folder / "trials.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def failing(wrong):
+    """Returns a training that fails as `wrong` says, by label."""
+
+    def fit(recipe, pipeline, seed, label):
+        run = fake_training.fit(recipe, pipeline, seed, label)
+        failure = wrong.get(label)
+        if isinstance(failure, BaseException):
+            raise failure
+        run.history[0]["val_loss"] = failure or 0.5
+        return run
+
+    return fit
+
+
+@pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
+@pytest.mark.usefixtures("fake")
+def test_the_table_and_the_winner(command, folder, tuner):
+    code, out, _ = command(*SMOKE, "--tuner", tuner, "--trials", 12, "--max-epochs", 9)
+    assert code == 0
+    rows = table(folder)
+    columns = ["trial", "status", *NAMES, "score", "epochs", "seconds", "error"]
+    assert list(rows[0]) == columns
+    assert [row["trial"] for row in rows] == [str(i) for i in range(12)]
+    assert {row["status"] for row in rows} == {"completed"}
+    assert [rows[0][name] for name in NAMES] == ["32", "0.005", "0.1"]
+    assert rows[0]["epochs"] == "9"
+    for row in rows:
+        values = {name: float(row[name]) for name in NAMES}
+        assert float(row["score"]) == fake_training.score_of(**values)
+    tried = {(row["epochs"], *(row[name] for name in NAMES)) for row in rows}
+    assert len(tried) == 12
+    assert ({row["epochs"] for row in rows} == {"9"}) == (tuner != "hyperband")
+    best = max(rows, key=lambda row: float(row["score"]))
+    config = json.loads((folder / "best.json").read_text())
+    assert config.pop("recipe") == RECIPE
+    assert {key: f"{value:g}" for key, value in config.items()} == {
+        name: f"{float(best[name]):g}" for name in [*NAMES, "epochs"]
+    }
+    told = out.splitlines()[-2]
+    gain = float(best["score"]) - float(rows[0]["score"])
+    assert told == (
+        f"The search beat the recipe's defaults: val_accuracy "
+        f"{float(best['score']):.6g} (trial {best['trial']}) against val_accuracy "
+        f"{float(rows[0]['score']):.6g} (trial 0), better by {gain:.3g}."
+    )
+    assert f"**{told}**" in (folder / "README.md").read_text()
+    assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_seed_gives_the_same_trials(command, folder, tmp_path):
+    tables = []
+    for seed, out in ((3, "a"), (3, "b"), (4, "c")):
+        command(*SMOKE[:3], "--out", out, "--trials", 4, "--seed", seed)
+        rows = table(tmp_path / out / RECIPE)
+        tables.append([[row[name] for name in NAMES] for row in rows])
+    assert tables[0] == tables[1]
+    assert tables[0] != tables[2]
+
+
+def test_real_trainings_touch_no_test_split(command, folder, monkeypatch):
+    fit, splits = _run.fit, set()
+
+    def watched(recipe, pipeline, seed, label):
+        run = fit(recipe, pipeline, seed, label)
+        splits.update(pipeline.splits)
+        logs = run.history[run.epoch - 1]
+        assert run.score[0] == logs["val_accuracy"]
+        return run
+
+    monkeypatch.setattr(_run, "fit", watched)
+    sizes = ["--set", "embedding_dim=3", "--set", "units=4", "--set", "max_length=5"]
+    code, out, _ = command(*SMOKE, "--trials", 2, "--max-epochs", 1, *sizes)
+    assert code == 0
+    assert splits == {"train", "validation"}
+    rows = table(folder)
+    assert "units" not in rows[0]
+    assert all(0 <= float(row["score"]) <= 1 for row in rows)
+    config = json.loads((folder / "best.json").read_text())
+    assert (config["units"], config["embedding_dim"], config["epochs"]) == (4, 3, 1)
+    assert "defaults with embedding_dim=3 units=4 max_length=5" in out
+
+
+# === Failures ===
+
+
+def test_failed_trials_are_recorded_and_the_search_goes_on(
+    command, folder, monkeypatch
+):
+    wrong = {f"trial {i}": ValueError(f"no\nway {i}") for i in (1, 2, 3, 4)}
+    wrong["trial 6"] = float("nan")
+    monkeypatch.setattr(_run, "fit", failing(wrong))
+    code, out, _ = command(*SMOKE, "--tuner", "bayesian", "--trials", 9)
+    assert code == 0
+    rows = table(folder)
+    status = [row["status"] for row in rows]
+    assert (
+        status
+        == ["completed", *["failed"] * 4, "completed", "diverged"] + ["completed"] * 2
+    )
+    assert rows[3]["error"] == "no way 3"
+    assert rows[6]["error"] == "diverged: val_loss nan"
+    assert not rows[6]["score"]
+    assert "trial 3, 4 of 9: failed: no way 3" in out
+    assert "4 failed" in (folder / "README.md").read_text()
+
+
+def test_failed_defaults_are_said(command, monkeypatch):
+    monkeypatch.setattr(_run, "fit", failing({"trial 0": ValueError("no")}))
+    out = command(*SMOKE, "--trials", 2)[1]
+    assert "Nothing to compare with: the recipe's defaults (trial 0) are failed" in out
+
+
+def test_no_trial_completed(command, monkeypatch):
+    wrong = {f"trial {i}": ValueError("no way") for i in range(3)}
+    monkeypatch.setattr(_run, "fit", failing(wrong))
+    code, _, err = command(*SMOKE, "--trials", 3)
+    assert code == 2
+    assert "none of 3 trials was completed" in err
+    assert "no way" in err
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_search_that_does_not_beat_the_defaults(command, monkeypatch, folder):
+    def space(hp):
+        return {"units": hp.Choice("units", [16, 32])}
+
+    monkeypatch.setattr(attention_lstm_reviews, "space", space)
+    out = command(*SMOKE, "--trials", 9)[1]
+    assert [row["units"] for row in table(folder)] == ["32", "16"]  # no more exist
+    assert "The search did not beat the recipe's defaults: val_accuracy 0.642 " in out
+    assert "the best of the others is val_accuracy 0.626 (trial 1)" in out
+    assert json.loads((folder / "best.json").read_text())["units"] == 32
+
+
+@pytest.mark.usefixtures("fake")
+def test_defaults_outside_the_space_and_conditions(command, monkeypatch, folder):
+    def space(hp):
+        units = hp.Choice("units", [3, 5, 7])
+        with hp.conditional_scope("units", [5, 7]):
+            dropout = hp.Float("dropout", 0.0, 0.3) if units > 3 else 0.4
+        return {"units": units, "dropout": dropout}
+
+    monkeypatch.setattr(attention_lstm_reviews, "space", space)
+    assert command(*SMOKE, "--tuner", "bayesian", "--trials", 9)[0] == 0
+    rows = table(folder)
+    assert rows[0]["units"] == "32"
+    assert float(rows[0]["score"]) == fake_training.score_of(5e-3, 0.1, 32)
+    assert {row["units"] for row in rows[1:]} <= {"3", "5", "7"}
+    for row in rows[1:]:
+        dropout = float(row["dropout"] or 0.4)
+        assert (dropout == 0.4) == (row["units"] == "3")
+        score = fake_training.score_of(5e-3, dropout, int(row["units"]))
+        assert float(row["score"]) == score
+
+
+# === Resuming ===
+
+
+@pytest.mark.parametrize("tuner", ["random", "hyperband"])
+@pytest.mark.usefixtures("fake")
+def test_ctrl_c_and_resume_end_as_one_search(command, folder, monkeypatch, tuner):
+    options = ["--tuner", tuner, "--max-epochs", 3]
+    wrong = {"trial 3": KeyboardInterrupt()}
+    monkeypatch.setattr(_run, "fit", failing(wrong))
+    code, out, err = command(*SMOKE, "--trials", 7, *options)
+    assert (code, err) == (130, "attention-zoo: error: interrupted\n")
+    assert "--resume goes on" in out
+    assert len(table(folder)) == 3
+    monkeypatch.setattr(_run, "fit", fake_training.fit)
+    assert command(*SMOKE, "--trials", 7, *options, "--resume")[0] == 0
+    starts = [line for line in fake_training.notes() if line.startswith("start")]
+    assert starts == [f"start trial {i}" for i in (0, 1, 2, 3, 3, 4, 5, 6)]
+    uninterrupted = ["--smoke", "--out", "whole", "--trials", 7, *options]
+    command("tune", RECIPE, *uninterrupted)
+    both = [table(folder), table(folder.parents[1] / "whole" / RECIPE)]
+    first, second = ([{**row, "seconds": 0} for row in rows] for rows in both)
+    assert first == second
+    # A finished search: nothing is run again, but more trials may be asked for.
+    before = len(fake_training.notes())
+    out = command(*SMOKE, "--trials", 7, *options, "--resume")[1]
+    assert "all trials had been run" in out
+    assert len(fake_training.notes()) == before
+    command(*SMOKE, "--trials", 8, *options, "--resume")
+    assert len(table(folder)) == 8
+    assert len(fake_training.notes()) == before + 2
+
+
+@pytest.mark.usefixtures("fake")
+def test_resume_after_sigkill(command, folder, refused):
+    words = [str(word) for word in (*SMOKE, "--trials", 5)]
+    killed = subprocess.run(
+        [*fake_training.PROGRAM, *words],
+        env={**os.environ, "FAKE_KILL": "trial 2"},
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    before = table(folder)
+    assert [row["trial"] for row in before] == ["0", "1"]
+    assert "out/attention_lstm_reviews holds 3 trials" in refused(*words)
+    assert command(*words, "--resume")[0] == 0
+    starts = [line for line in fake_training.notes() if line.startswith("start")]
+    assert starts == [f"start trial {i}" for i in (0, 1, 2, 2, 3, 4)]
+    rows = table(folder)
+    assert rows[:2] == before
+    assert [row["status"] for row in rows] == ["completed"] * 5
+
+
+@pytest.mark.usefixtures("fake")
+def test_another_search_is_refused(command, refused, folder, monkeypatch, digests):
+    assert command(*SMOKE, "--trials", 2)[0] == 0
+    before = digests(folder)
+    message = refused(*SMOKE, "--trials", 5)
+    assert "holds 2 trials: --resume goes on with them" in message
+    resume = [*SMOKE, "--trials", 5, "--resume"]
+    message = refused(*resume, "--tuner", "bayesian")
+    assert "--tuner has changed since the search in out/" in message
+    assert message.endswith("random, now bayesian")
+    assert "--seed has changed" in refused(*resume, "--seed", 1)
+    assert "epochs 3, now 5" in refused(*resume, "--max-epochs", 5)
+    assert "--set has changed" in refused(*resume, "--set", "units=3")
+    assert "--smoke has changed" in refused(*[w for w in resume if w != "--smoke"])
+    with monkeypatch.context() as patch:
+        patch.setattr("attention_zoo.__version__", "7.7.7")
+        assert "attention-zoo has changed" in refused(*resume)
+
+    def space(hp):
+        return {"dropout": hp.Float("dropout", 0.0, 0.9), **old(hp)}
+
+    old = attention_lstm_reviews.space
+    monkeypatch.setattr(attention_lstm_reviews, "space", space)
+    message = refused(*resume)
+    assert message.startswith("the space of the recipe has changed since")
+    assert message.endswith(": dropout")
+    assert digests(folder) == before
+
+
+@pytest.mark.usefixtures("fake")
+def test_folders_that_hold_something_else(refused, folder):
+    folder.mkdir(parents=True)
+    (folder / "letter").write_text("dear")
+    assert "holds no search of" in refused(*SMOKE)
+    (folder / "search.json").write_text("{}")
+    (folder / "state").mkdir()
+    (folder / "state" / "oracle.json").write_text('{"trials": [{')
+    assert "oracle.json cannot be read" in refused(*SMOKE, "--resume")
+    assert (folder / "letter").read_text() == "dear"
+
+
+@pytest.mark.usefixtures("fake")
+def test_one_search_at_a_time(refused, command, folder, monkeypatch):
+    from attention_zoo.recipes.core import files as _files
+
+    assert command(*SMOKE, "--trials", 1)[0] == 0
+    with _files.locked(folder / "state", "no"):
+        message = refused(*SMOKE, "--trials", 2, "--resume")
+    assert message == "another process searches in out/attention_lstm_reviews"
+    assert command(*SMOKE, "--trials", 2, "--resume")[0] == 0
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_full_disk_ends_the_search(command, folder, monkeypatch):
+    from attention_zoo.recipes.core import files as _files
+
+    write = _files.write_json
+
+    def full(path, value):
+        if path.name == "oracle.json" and len(value["trials"]) > 2:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_files, "write_json", full)
+        code, _, err = command(*SMOKE, "--trials", 5)
+    assert code == 2
+    assert "No space left on device: out" in err
+    assert command(*SMOKE, "--trials", 5, "--resume")[0] == 0
+    assert [row["status"] for row in table(folder)] == ["completed"] * 5
+
+
+@pytest.mark.usefixtures("fake")
+def test_resume_without_a_search_begins_one(command, folder):
+    code, out, _ = command(*SMOKE, "--trials", 1, "--resume")
+    assert code == 0
+    assert "nothing to resume in out" in out
+    assert len(table(folder)) == 1
+
+
+# === Arguments ===
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trials", "0"], "--trials must be positive, received 0"),
+        (["--max-epochs", "0"], "--max-epochs must be positive"),
+        (["--workers", "0"], "--workers must be positive"),
+        (["--seed", "-1"], "--seed must not be negative"),
+        (["--tuner", "grid"], "argument --tuner: invalid choice: 'grid'"),
+        (["--set", "unts=3"], "unknown --set key 'unts'. Did you mean units"),
+        (["--max-epoch", "3"], "unknown option of tune '--max-epoch'. Did you mean"),
+        (
+            ["--set", "units=3", "--set", "dropout=0.1", "--set", "learning_rate=0.1"],
+            "--set leaves nothing to tune in attention_lstm_reviews",
+        ),
+    ],
+)
+def test_bad_arguments(refused, options, message, tmp_path):
+    assert message in refused(*SMOKE, *options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_data(refused, tmp_path):
+    words = ["tune", RECIPE, "--set", "dataset=no_such_words"]
+    assert refused(*words) == "TFDS has no dataset 'no_such_words'"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_space_with_an_unknown_setting(refused, monkeypatch):
+    def space(hp):
+        return {"unts": hp.Choice("unts", [1, 2])}
+
+    monkeypatch.setattr(attention_lstm_reviews, "space", space)
+    assert "unknown setting in the space of attention_lstm_reviews 'unts'" in refused(
+        *SMOKE
+    )
+
+
+@pytest.mark.usefixtures("fake")
+def test_train_best(command, folder, monkeypatch):
+    calls = []
+    monkeypatch.setattr(_run, "train", lambda *given, **more: calls.append(given))
+    words = [*SMOKE, "--trials", 4, "--seed", 5, "--train-best"]
+    assert command(*words)[0] == 0
+    config = json.loads((folder / "best.json").read_text())
+    recipe, seeds = calls[0][:2]
+    assert list(seeds) == [5]
+    assert {key: recipe.settings()[key] for key in NAMES} == {
+        key: config[key] for key in NAMES
+    }
+
+
+# === Parts ===
+
+
+def make_search(name=RECIPE, pinned=(), **options):
+    from attention_zoo.recipes.tuning.search import Search
+
+    recipe = _recipe.get_recipe(name)
+    return Search(recipe, pinned, "random", 5, 0, True, None, None, **options)
+
+
+@pytest.mark.parametrize("name", _recipe.list_recipes())
+def test_every_recipe_has_its_defaults_as_trial_0(name):
+    search = make_search(name)
+    defaults = search.defaults()
+    settings = search.recipe.settings()
+    assert defaults
+    assert search.settings_of(0, defaults) == {
+        **{key: settings[key] for key in defaults},
+        "epochs": search.recipe.epochs,
+    }
+
+
+def test_data_are_loaded_anew_only_for_other_options(monkeypatch):
+    from attention_zoo.recipes.tuning import search as _tune_search
+
+    loaded, load = [], _recipe.load_pipeline
+    monkeypatch.setattr(
+        _tune_search, "load_pipeline", lambda *given: loaded.append(1) or load(*given)
+    )
+    data = _tune_search.Data(make_search())
+    recipe = _recipe.get_recipe(RECIPE)
+    first = data.of(recipe)
+    second = data.of(recipe.replace(units=5, batch_size=7, learning_rate=1e-4))
+    assert second is first
+    assert second.recipe.batch_size == 7
+    assert len(loaded) == 1
+    third = data.of(recipe.replace(max_length=11))
+    assert third is not first
+    assert third.options["max_length"] == 11
+    assert len(loaded) == 2
+
+
+def test_the_name_of_a_score():
+    from attention_zoo.recipes.tuning.search import metric_name
+
+    logs = {"loss": 0.5, "val_loss": 0.25, "val_mse": 0.5, "val_accuracy": 0.75}
+    assert metric_name(0.75, logs) == "val_accuracy"
+    assert metric_name(-0.5, logs) == "-val_mse"
+    assert metric_name(9.0, logs) == "score"
+    assert climate.RECIPE.kind == "series"
+
+
+def test_an_error_is_told_without_its_minus():
+    from attention_zoo.recipes.tuning.report import Record, verdict
+
+    found = [
+        Record(0, "completed", {}, {}, score=-0.5, metric="-val_mse"),
+        Record(1, "completed", {}, {}, score=-0.375, metric="-val_mse"),
+    ]
+    assert verdict(make_search("patch_transformer_etth1"), found) == (
+        "The search beat the recipe's defaults: val_mse 0.375 (trial 1) against "
+        "val_mse 0.5 (trial 0), better by 0.125."
+    )
+
+
+def test_importance_finds_the_column_that_decides():
+    from attention_zoo.recipes.tuning.plots import forest_importance
+
+    inputs = np.random.default_rng(0).uniform(size=(30, 3))
+    mean, spread, fit = forest_importance(inputs, 2 * inputs[:, 1])
+    assert mean.argmax() == 1
+    assert mean[1] > 10 * max(mean[0], mean[2], 0.01)
+    assert spread.shape == (3,)
+    assert fit > 0.8
+
+
+def test_pictures(command, monkeypatch, folder):
+    monkeypatch.setattr(_run, "fit", fake_training.fit)
+    from attention_zoo.recipes.tuning import plots as _tune_plots
+
+    figures = []
+    for name in ("parallel_coordinates", "importance"):
+        draw = getattr(_tune_plots, name)
+        monkeypatch.setattr(
+            _tune_plots,
+            name,
+            lambda *given, draw=draw: figures.append(draw(*given)) or figures[-1],
+        )
+    command(*SMOKE, "--trials", 6)
+    command(*SMOKE[:3], "--out", "few", "--trials", 2)
+    pictures = {"parallel_coordinates.png", "importance.png"}
+    assert {file.name for file in folder.iterdir()} >= pictures
+    lines, bars, _, few = [figure.axes[0] for figure in figures]
+    assert [t.get_text() for t in lines.get_xticklabels()] == [*NAMES, "val_accuracy"]
+    drawn = [line for line in lines.get_lines() if len(line.get_xdata()) == 4]
+    assert len(drawn) == 6
+    assert {line.get_ydata()[-1] for line in drawn} >= {0.0, 1.0}
+    (default,) = [line for line in drawn if line.get_linestyle() == "--"]
+    learning_rate = np.log(0.005 / 0.001) / np.log(10)
+    np.testing.assert_allclose(default.get_ydata()[:3], [0.5, learning_rate, 0.2])
+    assert "random forest on 6 trials" in bars.get_xlabel()
+    assert "Few trials" in bars.get_xlabel()
+    assert "2 completed trials are too few" in few.texts[0].get_text()

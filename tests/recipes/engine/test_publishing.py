@@ -1,0 +1,115 @@
+"""Publication: whole or not at all, whatever happens in between."""
+
+import os
+
+import pytest
+
+from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.engine import publishing as _export
+
+
+@pytest.fixture
+def entry(tmp_path):
+    """An earlier publication `saved/words`."""
+    folder = tmp_path / "saved" / "words"
+    folder.mkdir(parents=True)
+    (folder / "model.keras").write_text("old")
+    (folder / "note.txt").write_text("old too")
+    return folder
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def publish(folder, text="new"):
+    with _export.publication(folder.parent, folder.name) as staging:
+        (staging / "model.keras").write_text(text)
+        (staging / "saved_model").mkdir()
+
+
+def test_a_new_folder_takes_the_old_ones_place(entry):
+    publish(entry)
+    assert names(entry) == ["model.keras", "saved_model"]
+    assert (entry / "model.keras").read_text() == "new"
+    assert names(entry.parent) == ["words"]
+    assert entry.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_first_publication_makes_its_folders(tmp_path):
+    publish(tmp_path / "a" / "b" / "words")
+    assert names(tmp_path / "a" / "b") == ["words"]
+
+
+def publish_half(folder, failure):
+    with _export.publication(folder.parent, folder.name) as staging:
+        (staging / "model.keras").write_text("half")
+        raise failure
+
+
+@pytest.mark.parametrize("failure", [OSError, KeyboardInterrupt, ValueError])
+def test_a_failure_leaves_the_old_folder_whole(entry, failure, tmp_path):
+    for folder in (entry, tmp_path / "other" / "words"):
+        with pytest.raises(failure):
+            publish_half(folder, failure())
+    assert names(entry) == ["model.keras", "note.txt"]
+    assert (entry / "model.keras").read_text() == "old"
+    assert names(entry.parent) == ["words"]
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_failing_rename_brings_the_old_folder_back(entry, monkeypatch):
+    rename = os.rename
+
+    def fail_on_the_new(source, target):
+        if (source / "saved_model").exists():
+            raise OSError(5, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_on_the_new)
+    with pytest.raises(OSError, match="Input/output"):
+        publish(entry)
+    assert (entry / "model.keras").read_text() == "old"
+    assert names(entry.parent) == ["words"]
+
+
+def test_what_a_killed_process_left_is_cleared_up(entry):
+    out = entry.parent
+    stale, fresh, other = (out / f".{n}" for n in ("words.a1", "words.b2", "work.c3"))
+    for hidden in (stale, fresh, other):
+        hidden.mkdir()
+        (hidden / "model.keras").write_text("half")
+    for hidden in (stale, other):
+        os.utime(hidden, (0, 0))
+    publish(entry)
+    assert names(out) == [".words.b2", ".work.c3", "words"]
+
+
+def test_an_entry_that_was_moved_aside_comes_back(entry):
+    aside = entry.parent / ".words.a1"
+    aside.mkdir()
+    os.rename(entry, aside / "previous")
+    _export.check_target(entry.parent, "words")
+    assert (entry / "model.keras").read_text() == "old"
+    assert names(entry.parent) == ["words"]
+
+
+def test_other_folders_are_not_replaced(tmp_path):
+    folder = tmp_path / "words"
+    folder.mkdir()
+    _export.check_target(tmp_path, "words")  # an empty one is
+    (folder / "thesis.txt").write_text("mine")
+    for attempt in (publish, lambda f: _export.check_target(f.parent, f.name)):
+        with pytest.raises(UserError, match="words exists and holds none of model.ker"):
+            attempt(folder)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file exists"):
+        publish(tmp_path / "file")
+    assert names(folder) == ["thesis.txt"]
+    assert names(tmp_path) == ["file", "words"]
+
+
+def test_an_unwritable_place_is_named(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="cannot write into .*file"):
+        publish(tmp_path / "file" / "words")

@@ -1,0 +1,258 @@
+"""Trainings that are killed at chosen moments, each in a process of its own.
+
+The processes are forked from one that has imported TensorFlow and computed nothing. The
+model is a small one, and what is not the matter here takes no time: baselines, pictures
+and the cost of a prediction.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import sys
+import traceback
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from attention_zoo.recipes.cards import card as _card
+from attention_zoo.recipes.cards import plots as _plots
+from attention_zoo.recipes.cli import main as _cli
+from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.engine import callbacks as _callbacks
+from attention_zoo.recipes.engine import checkpoints as _checkpoint
+from attention_zoo.recipes.engine import publishing as _export
+from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.engine.execution import Options
+from attention_zoo.recipes.tasks.text import pipeline as text
+
+RECIPE = "attention_lstm_reviews"
+HIDDEN = f".training-{RECIPE}"
+TRAIN = ("train", RECIPE, "--smoke", "--epochs", "3", "--set", "ema=0.9")
+FLAGS = ("--deterministic", "--mixed-precision", "--no-jit")
+
+
+# === The small training ===
+
+
+def tiny_model(recipe, pipeline, run=None):
+    """Stands for `_run.build`: word vectors, dropout, their mean, one layer."""
+    words = pipeline.model_config()["vocabulary_size"]
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(words, 3, mask_zero=True)(ids)
+    x = keras.layers.Dropout(recipe.config["dropout"])(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(ids, keras.layers.Dense(2, activation="softmax")(x))
+    if run is not None:
+        model.set_weights(run.weights)
+    return model
+
+
+def prepare():
+    """Replaces all that takes time."""
+    _run.build = tiny_model
+    _plots.curves = _plots.attention = lambda *arguments: None
+    _card.measure_prediction = lambda *arguments: {"peak_memory_mb": 1, "ms": 1}
+    text.Pipeline.attention_report = lambda *arguments: {}
+    text.Pipeline.baselines = lambda self: {
+        "bag_of_words": lambda: {"accuracy": 0.25},
+        "tfidf_logistic_regression": lambda: {"accuracy": 0.75},
+    }
+
+
+# === Moments ===
+
+
+def kill(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_epoch(run, epoch):
+    """Kills in the second step of an epoch, which is counted from 1."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.run, self.history.epoch + 1, batch) == (run, epoch, 1):
+            kill()
+
+    _callbacks.Backup.on_train_batch_end = on_train_batch_end
+
+
+def in_write(name):
+    """Kills when half of a checkpoint is written."""
+    savez = np.savez
+
+    def write(file, **arrays):
+        if f".{name}.part" != pathlib.Path(file.name).name:
+            return savez(file, **arrays)
+        whole = io.BytesIO()
+        savez(whole, **arrays)
+        file.write(whole.getvalue()[: whole.tell() // 2])
+        file.flush()
+        kill()
+
+    np.savez = write
+
+
+def at_replace(name, after=False, beside=None):
+    """Kills before or after a file comes to its place.
+
+    Args:
+        name: The file's name.
+        after: Whether it has come there.
+        beside: Name of a file that must be there too.
+    """
+    replace = os.replace
+
+    def move(source, target):
+        target = pathlib.Path(target)
+        here = target.name == name
+        if here and (beside is None or (target.parent / beside).exists()):
+            if after:
+                replace(source, target)
+            kill()
+        replace(source, target)
+
+    os.replace = move
+
+
+def in_baseline():
+    text.Pipeline.baselines = lambda self: {
+        "bag_of_words": lambda: {"accuracy": 0.25},
+        "tfidf_logistic_regression": kill,
+    }
+
+
+def in_export():
+    _export.write_saved_model = kill
+
+
+def between_renames():
+    rename = os.rename
+
+    def move(source, target):
+        if pathlib.Path(target).name == RECIPE:
+            kill()
+        rename(source, target)
+
+    os.rename = move
+
+
+def before_removal():
+    _checkpoint.Checkpoints.close = kill
+
+
+MOMENTS = [
+    ("in the first epoch", lambda: in_epoch("model-seed0", 1)),
+    ("in the second epoch", lambda: in_epoch("model-seed0", 2)),
+    ("in a checkpoint", lambda: in_write("model-seed0-epoch2.npz")),
+    ("before a checkpoint's rename", lambda: at_replace("model-seed0-epoch2.npz")),
+    ("after it", lambda: at_replace("model-seed0-epoch2.npz", after=True)),
+    ("in the third epoch", lambda: in_epoch("model-seed0", 3)),
+    (
+        "before the index's rename",
+        lambda: at_replace("training.json", beside="model-seed0-epoch3.npz"),
+    ),
+    ("when a run is finished", lambda: at_replace("model-seed0.npz", after=True)),
+    ("in the twin's third epoch", lambda: in_epoch("no_attention-seed0", 3)),
+    ("in a baseline", in_baseline),
+    ("in the export", in_export),
+    ("between the renames", between_renames),
+    ("after the publication", before_removal),
+]
+TRUNCATED = "in the third epoch"  # after it the last checkpoint is cut short
+
+
+# === Processes ===
+
+
+def forked(work, log):
+    """Runs a function in a forked process, its output in a file.
+
+    Returns:
+        The exit code; for a killed process, minus the number of the signal.
+    """
+    process = os.fork()
+    if not process:
+        code = 1
+        with open(log, "w", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            sys.stdout = sys.stderr = open(1, "w", buffering=1)  # noqa: SIM115
+            try:
+                code = work() or 0
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def train(out, moment=None, resume=True):
+    """Trains by the command; `moment` sets up when it is killed."""
+    prepare()
+    if moment is not None:
+        moment()
+    return _cli.main([*TRAIN, *FLAGS, "--out", str(out), *["--resume"] * resume])
+
+
+def main(scratch):
+    """Trains once without and once with all kills; prints what was seen as JSON."""
+    scratch, seen = pathlib.Path(scratch), []
+    whole, out = scratch / "whole", scratch / "killed"
+    code = forked(lambda: train(whole, resume=False), scratch / "whole.log")
+    entry = out / RECIPE
+    entry.mkdir(parents=True)
+    for name in ("model.keras", "card.json"):
+        (entry / name).write_text('{"smoke": true}')  # an earlier entry
+    for name, moment in [*MOMENTS, (None, None)]:
+        log = scratch / "killed.log"
+        code = forked(lambda moment=moment: train(out, moment), log)
+        hidden = out / HIDDEN
+        held = sorted(f.name for f in hidden.iterdir()) if hidden.exists() else []
+        entries = {
+            folder.name: sorted(f.name for f in folder.iterdir())
+            for folder in out.iterdir()
+            if not folder.name.startswith(".")
+        }
+        if name == TRUNCATED:
+            last = hidden / "model-seed0-epoch2.npz"
+            last.write_bytes(last.read_bytes()[:-100])
+        told = log.read_text(encoding="utf-8")
+        seen.append([name, code, entries, held, told])
+    print(json.dumps(seen))
+
+
+# === Two devices ===
+
+
+def two_devices(scratch):
+    """Trains on one and on two logical processors; prints the histories as JSON."""
+    (processor,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    prepare()
+    recipe = _recipe.get_recipe(RECIPE)
+    recipe = recipe.replace(
+        epochs=2, ema=0.9, dropout=0.0, batch_size=120, clip_norm=0.05
+    )
+    pipeline = _recipe.load_pipeline(recipe, smoke=True)
+    mirrored = Options(distribute="mirrored", jit=False)
+    histories = []
+    with contextlib.redirect_stdout(sys.stderr):
+        mirrored.prepare(recipe, 0)
+        kept = _checkpoint.Checkpoints(pathlib.Path(scratch) / "kept", {})
+        finish = kept.finish
+        kept.finish = lambda *arguments: None
+        for options, checkpoints in ((Options(), None), (mirrored, kept)):
+            run = _run.fit(recipe, pipeline, 0, "model", options, checkpoints)
+            histories.append(run.history)
+        kept.finish = finish
+        os.remove(kept.folder / "model-seed0-epoch2.npz")
+        again = _checkpoint.Checkpoints(kept.folder, {}, resume=True)
+        run = _run.fit(recipe, pipeline, 0, "model", mirrored, again)
+        histories.append(run.history)
+    print(json.dumps(histories))

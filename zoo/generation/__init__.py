@@ -1,0 +1,1 @@
+"""Generating text: search, tokenizers and translators."""

@@ -1,0 +1,301 @@
+"""`explain` for series: a weight for each lag or variate, and what hiding it does."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from attention_zoo.interpret.base import Explanation, call_with_attention
+from attention_zoo.interpret.text import rank_correlation
+
+MOST_PARTS = 48  # pieces of a window that `occlusion` hides at most
+CAPTIONS = {
+    "lags": "steps before the forecast",
+    "variates": "variate that is looked at",
+    "features": "feature of the encoder",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SeriesOcclusion:
+    """What hiding one part of a window at a time does to the forecast.
+
+    Args:
+        moves: Array `(B, C, P)`: how far the forecast of a variate moves, as the mean
+            over its steps of the absolute change, in standard deviations of the
+            variate's window, when part `p` is hidden: a stretch of time or a variate.
+        rank_correlation: Array `(B,)`: Spearman's correlation of the moves with the
+            attention weights. Over lags it is the mean over variates, over variates it
+            runs over all pairs of two. NaN where either is the same for all.
+    """
+
+    moves: np.ndarray
+    rank_correlation: np.ndarray
+
+
+class SeriesExplanation(Explanation):
+    """An `Explanation` of a forecaster, over `L` steps of `C` variates.
+
+    Attributes:
+        weights: Dict from layer name to an array. `kind_of(name)` says what it holds:
+            `"lags"`, `(B, C, L)`: the weight of each step of the window, for each
+            variate, the mean over heads and queries; what a layer gives a longer
+            segment is spread over its steps. Auto-correlation's weight of a delay
+            stands at the step that the delay moves to the window's end.
+            `"variates"`, `(B, C, C)`: how much each variate, a row, looks at each.
+            `"features"`, `(B, C, F)`: weights of features of the model's own.
+        inputs: Array `(B, L, C)`.
+    """
+
+    def __init__(self, model, inputs, **kwargs):
+        self.inputs = inputs
+        self._kinds: dict = {}
+        self._tokens: dict = {}
+        super().__init__(model, mask=np.ones(inputs.shape[:2], bool), **kwargs)
+        if self.class_names is None:
+            self.class_names = [f"variate {c}" for c in range(inputs.shape[2])]
+
+    def _named_weights(self):
+        found = {}
+        for name, record in self.records.items():
+            reduced = self._reduce(name, record)
+            if reduced is not None:
+                found[name] = reduced
+        return found
+
+    def _reduce(self, name, record):
+        """Returns a layer's weights by lag, variate or feature, or None."""
+        weights = np.asarray(record.weights, dtype="float32")
+        rows, steps, variates = self.inputs.shape
+        if weights.ndim == 4 and weights.shape[2:] == (variates, variates):
+            self._kinds[name] = "variates"
+            return weights.mean(axis=1)
+        if len(weights) != rows * variates:
+            return None
+        if weights.ndim == 2:
+            self._kinds[name] = "features"
+            return weights.reshape(rows, variates, -1)
+        weights = weights.mean(axis=tuple(range(1, weights.ndim - 1)))  # (B * C, T)
+        tokens = weights.shape[-1]
+        if tokens > steps:
+            return None
+        if type(record.layer).__name__ == "AutoCorrelation":
+            weights = np.roll(weights, -1, axis=-1)  # delay 0 is the last step itself
+        self._kinds[name], self._tokens[name] = "lags", tokens
+        token = np.arange(steps) * tokens // steps  # of each step
+        spread = weights / np.bincount(token)
+        return spread[:, token].reshape(rows, variates, steps)
+
+    def kind_of(self, layer_name):
+        """Returns `"lags"`, `"variates"` or `"features"`: what the weights are of."""
+        return self._kinds[layer_name]
+
+    def verdict(self, index):
+        """Returns the last value and the last forecast of one input as a string."""
+        ends = self.predictions[index][-1]
+        if ends.ndim == 2:
+            ends = ends[:, ends.shape[1] // 2]
+        words = [
+            f"{name} {last:.4g} to {end:.4g}"
+            for name, last, end in zip(
+                self.class_names, self.inputs[index, -1], ends, strict=True
+            )
+        ]
+        steps = len(self.predictions[index])
+        return f"in {steps} steps: {', '.join(words)}"
+
+    def to_text(self, layer_name=None, count=5):
+        """Returns the verdict on each input and the heaviest parts, as plain lines.
+
+        Args:
+            layer_name: A key of `weights`. Defaults to `default_layer`.
+            count: Integer, how many parts of each variate. Defaults to `5`.
+        """
+        layer_name = layer_name or self.default_layer
+        kind, lines = self.kind_of(layer_name), []
+        for b, weights in enumerate(self.weights_of(layer_name)):
+            lines.append(f"{b + 1}. {self.verdict(b)}")
+            for name, row in zip(self.class_names, weights, strict=True):
+                best = np.argsort(-row, kind="stable")[:count]
+                told = [f"{self._part(kind, i)} {row[i]:.3f}" for i in best]
+                lines.append(f"   {name}: {', '.join(told)}")
+        return "\n".join(lines)
+
+    def _part(self, kind, index):
+        """Returns what one weight belongs to, in words."""
+        if kind == "lags":
+            return f"{self.inputs.shape[1] - index} back"
+        if kind == "variates":
+            return self.class_names[index]
+        return f"feature {index}"
+
+    def plot(self, layer_name=None, max_inputs=3):
+        """Draws windows with their forecasts, and maps of lags or of variates.
+
+        Args:
+            layer_name: A key of `weights`. Defaults to `default_layer`.
+            max_inputs: Integer, how many inputs. Defaults to `3`.
+
+        Returns:
+            A matplotlib `Figure`.
+        """
+        from matplotlib.figure import Figure
+
+        layer_name = layer_name or self.default_layer
+        kind, weights = self.kind_of(layer_name), self.weights_of(layer_name)
+        shown = min(len(self), max_inputs)
+        figure = Figure(figsize=(11, 2.9 * shown + 0.3), layout="constrained")
+        grid = figure.subplots(shown, 2, squeeze=False)
+        for b, (lines, heat) in enumerate(grid[:shown]):
+            self._draw_series(lines, b)
+            steps = weights.shape[-1]
+            extent = None
+            if kind == "lags":
+                extent = (-steps - 0.5, -0.5, len(weights[b]) - 0.5, -0.5)
+            image = heat.imshow(
+                weights[b],
+                aspect="auto",
+                cmap="Oranges",
+                interpolation="nearest",
+                vmin=0,
+                extent=extent,
+            )
+            heat.set_yticks(range(len(self.class_names)), self.class_names, fontsize=8)
+            if kind == "variates":
+                names = self.class_names
+                heat.set_xticks(range(len(names)), names, fontsize=8)
+            heat.set_xlabel(CAPTIONS[kind], fontsize=8)
+            figure.colorbar(image, ax=heat)
+        grid[0, 0].set_title("window, and forecast dashed; scaled", fontsize=9)
+        grid[0, 1].set_title(f"attention weights of {layer_name}", fontsize=9)
+        return figure
+
+    def _draw_series(self, axes, index):
+        """Draws the variates of one input above each other, forecasts dashed."""
+        window, forecast = self.inputs[index], self.predictions[index]
+        level, scale = window.mean(axis=0), window.std(axis=0) + 1e-6
+        after = np.arange(len(forecast))
+        for c, name in enumerate(self.class_names):
+            before = (window[:, c] - level[c]) / scale[c] / 6 - c
+            axes.plot(np.arange(-len(window), 0), before, color=f"C{c}", linewidth=0.7)
+            ahead = (forecast[:, c] - level[c]) / scale[c] / 6 - c
+            if ahead.ndim == 2:
+                axes.fill_between(
+                    after, ahead[:, 0], ahead[:, -1], color=f"C{c}", alpha=0.2
+                )
+                ahead = ahead[:, ahead.shape[1] // 2]
+            axes.plot(after, ahead, "--", color=f"C{c}", linewidth=0.7)
+            axes.text(-len(window), 0.25 - c, name, fontsize=7, color=f"C{c}")
+        axes.axvline(0, color="0.6", linewidth=0.7)
+        axes.set_yticks([])
+
+    def occlusion(self, layer_name=None, batch_size=64):
+        """Hides each part in turn and predicts again.
+
+        A stretch of time is hidden by a straight line between its neighbours, in all
+        variates at once; a variate by its mean over the window.
+
+        Args:
+            layer_name: A key of `weights`, for the correlation. Defaults to
+                `default_layer`.
+            batch_size: Integer, windows per call of the model. Defaults to `64`.
+
+        Returns:
+            A `SeriesOcclusion`.
+
+        Raises:
+            ValueError: When the layer's weights are of no part of the window.
+        """
+        layer_name = layer_name or self.default_layer
+        weights, kind = self.weights_of(layer_name), self.kind_of(layer_name)
+        if kind == "features":
+            raise ValueError(
+                "`occlusion` expects a layer with weights of lags or of variates. "
+                f"Received: layer_name={layer_name!r}, whose weights are of features"
+            )
+        if kind == "variates":
+            hidden = [_without_variate(self.inputs, c) for c in range(weights.shape[2])]
+        else:
+            edges = self._edges(layer_name)
+            hidden = [
+                _without_steps(self.inputs, start, end)
+                for start, end in zip(edges[:-1], edges[1:], strict=True)
+            ]
+            weights = np.add.reduceat(weights, edges[:-1], axis=-1)
+        moves = self._moves(hidden, batch_size)
+        correlate = _pairs_correlation if kind == "variates" else _lags_correlation
+        found = [correlate(m, w) for m, w in zip(moves, weights, strict=True)]
+        return SeriesOcclusion(moves, np.asarray(found))
+
+    def _edges(self, layer_name):
+        """Returns where the stretches of time begin, and the end of the last."""
+        steps = self.inputs.shape[1]
+        count = min(self._tokens[layer_name], MOST_PARTS)
+        return np.ceil(np.arange(count + 1) * steps / count).astype(int)
+
+    def _moves(self, hidden, batch_size):
+        """Returns how far the forecasts move, `(B, C, P)`."""
+        scale = self.inputs.std(axis=1) + 1e-6  # (B, C)
+        moves = []
+        for inputs in hidden:
+            parts = range(0, len(inputs), batch_size)
+            outputs = np.concatenate(
+                [self.model.predict_on_batch(inputs[i : i + batch_size]) for i in parts]
+            )
+            gap = np.abs(outputs - self.predictions)
+            gap = gap.mean(axis=(1, 3)) if gap.ndim == 4 else gap.mean(axis=1)
+            moves.append(gap / scale)
+        return np.stack(moves, axis=-1)
+
+
+def explain_series(model, inputs, class_names=None, vocabulary=None):
+    """Explains a forecaster; `attention_zoo.explain` documents the arguments."""
+    inputs = np.asarray(inputs, dtype="float32")
+    expected = model.inputs[0].shape
+    fits = inputs.ndim == 3 and all(
+        e in (None, g) for e, g in zip(expected, inputs.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`explain` expects the inputs of {model.name!r} of shape {expected}. "
+            f"Received: inputs.shape={inputs.shape}"
+        )
+    batch = keras.ops.convert_to_tensor(inputs)
+    predictions, records = call_with_attention(model, batch)
+    return SeriesExplanation(
+        model,
+        inputs,
+        predictions=predictions,
+        records=records,
+        class_names=None if class_names is None else list(class_names),
+    )
+
+
+def _without_variate(inputs, variate):
+    """Returns windows in which one variate is its mean."""
+    hidden = inputs.copy()
+    hidden[:, :, variate] = inputs[:, :, variate].mean(axis=1, keepdims=True)
+    return hidden
+
+
+def _without_steps(inputs, start, end):
+    """Returns windows with a straight line from step `start` up to `end`."""
+    hidden = inputs.copy()
+    before = inputs[:, start - 1] if start else inputs[:, min(end, len(inputs[0]) - 1)]
+    after = inputs[:, end] if end < inputs.shape[1] else before
+    share = np.linspace(0, 1, end - start + 2, dtype="float32")[1:-1, None]
+    hidden[:, start:end] = before[:, None] * (1 - share) + after[:, None] * share
+    return hidden
+
+
+def _lags_correlation(moves, weights):
+    """Returns the mean over variates of the correlation over parts, `(C, P)` each."""
+    found = [rank_correlation(m, w) for m, w in zip(moves, weights, strict=True)]
+    found = [value for value in found if np.isfinite(value)]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _pairs_correlation(moves, weights):
+    """Returns the correlation over all pairs of two variates, `(C, C)` each."""
+    others = ~np.eye(len(moves), dtype=bool)
+    return rank_correlation(moves[others], weights[others])

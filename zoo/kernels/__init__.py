@@ -1,0 +1,1 @@
+"""Layers that use fused kernels of TensorFlow on a CPU."""

@@ -1,0 +1,1 @@
+"""The models, one builder in one file."""
