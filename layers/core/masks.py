@@ -25,6 +25,13 @@ def check_window(owner, window):
     return tuple(pair)
 
 
+def zero_padding(x, mask):
+    """Returns `x` `(B, T, D)` with zeros where `mask` `(B, T)` is False."""
+    if mask is None:
+        return x
+    return ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+
+
 class AttentionMask:
     """Everything that limits what a query sees, evaluated for any block of rows.
 

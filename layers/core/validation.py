@@ -1,35 +1,109 @@
 """Argument checks that raise in Keras's form: wrong, expected, `Received`."""
 
 import difflib
+import inspect
+import math
+import numbers
 
 import keras
+
+# What every Keras layer takes.
+KERAS_ARGUMENTS = ("activity_regularizer", "autocast", "dtype", "name", "trainable")
+
+
+def check_arguments(cls, arguments):
+    """Raises `ValueError` for arguments that `cls` does not list and Keras has not.
+
+    Args:
+        cls: Class of a layer.
+        arguments: Dict of what its constructor received beside what it lists.
+    """
+    unknown = [name for name in arguments if name not in KERAS_ARGUMENTS]
+    if not unknown:
+        return
+    listed = inspect.signature(cls.__init__).parameters.values()
+    own = [p.name for p in listed if p.kind is not p.VAR_KEYWORD][1:]
+    known = [*own, *KERAS_ARGUMENTS]
+    received = (f"{n}={arguments[n]!r}{suggest(n, known)}" for n in unknown)
+    raise ValueError(
+        f"Unknown arguments of `{cls.__name__}`. Expected some of {known}. "
+        f"Received: {', '.join(received)}"
+    )
+
+
+def check_number(
+    owner, *, minimum=None, above=None, maximum=None, below=None, **arguments
+):
+    """Raises `ValueError` unless every argument is a finite number within bounds.
+
+    Booleans and strings are no numbers; those of NumPy are.
+
+    Args:
+        owner: Name of the layer, for the message.
+        minimum: Number that the arguments may reach and not pass, or None.
+        above: Number that the arguments must be above, or None.
+        maximum: Number that the arguments may reach and not pass, or None.
+        below: Number that the arguments must be below, or None.
+        **arguments: Values to check, by name.
+    """
+    for name, value in arguments.items():
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        fits = (
+            number
+            and math.isfinite(value)
+            and (minimum is None or value >= minimum)
+            and (above is None or value > above)
+            and (maximum is None or value <= maximum)
+            and (below is None or value < below)
+        )
+        if not fits:
+            bounds = [
+                f"{word} {bound}"
+                for word, bound in (
+                    ("of at least", minimum),
+                    ("above", above),
+                    ("of at most", maximum),
+                    ("below", below),
+                )
+                if bound is not None
+            ]
+            expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
+            raise ValueError(
+                f"Invalid value for argument `{name}` of `{owner}`. "
+                f"Expected {expected}. Received: {name}={value!r}"
+            )
+
+
+def is_integer(value):
+    """Whether `value` is an integer of Python or NumPy, and not a boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def check_positive_integer(owner, **arguments):
     """Raises `ValueError` unless every argument is an integer of at least 1."""
     for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_integer(value) or value < 1:
             raise ValueError(
                 f"Invalid value for argument `{name}` of `{owner}`. "
                 f"Expected a positive integer. Received: {name}={value!r}"
             )
 
 
+def check_optional_integers(owner, **arguments):
+    """Raises `ValueError` unless every argument is None or an integer of at least 1."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    check_positive_integer(owner, **given)
+
+
 def check_positive_number(owner, **arguments):
     """Raises `ValueError` unless every argument is a number above 0."""
-    for name, value in arguments.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
-            raise ValueError(
-                f"Invalid value for argument `{name}` of `{owner}`. "
-                f"Expected a number above 0. Received: {name}={value!r}"
-            )
+    check_number(owner, above=0, **arguments)
 
 
 def check_rate(owner, **arguments):
     """Raises `ValueError` unless every argument is a number in `[0, 1)`."""
     for name, value in arguments.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not number or not 0 <= value < 1:
             raise ValueError(
                 f"Invalid value for argument `{name}` of `{owner}`. "

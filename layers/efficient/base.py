@@ -108,7 +108,7 @@ class LinearCostAttention(keras.layers.Layer):
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return (*query_shape[:-1], value_shape[-1])
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (*query_shape[:-1], value_shape[-2])
 
     def compute_output_spec(
@@ -130,5 +130,5 @@ class LinearCostAttention(keras.layers.Layer):
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output
-        scores_shape = self._scores_shape(query.shape, value.shape)
+        scores_shape = self.compute_scores_shape(query.shape, value.shape)
         return output, keras.KerasTensor(scores_shape, dtype=self.compute_dtype)

@@ -119,7 +119,7 @@ class LinformerAttention(Attention):
             query, value, key, return_attention_scores=return_attention_scores
         )
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (*query_shape[:-1], self.num_projections)
 
     def get_config(self):

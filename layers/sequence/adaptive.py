@@ -115,7 +115,7 @@ class AdaptiveAttention(Attention):
         seen = ops.broadcast_to(seen, (batch, rows, columns - 1))
         return ops.concatenate([seen, own], axis=-1)
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         length = value_shape[1]
         return (*query_shape[:-1], None if length is None else length + 1)
 

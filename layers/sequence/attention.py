@@ -1,22 +1,22 @@
-"""Attention: the one engine, score x normalizer x masks x blocks."""
+"""Attention: any score, any normalizer, any mask, whole or in blocks."""
 
 import keras
-from keras import ops
 
-from attention_zoo.layers.core.blockwise import attend, check_block_size
-from attention_zoo.layers.core.masks import AttentionMask, check_window
-from attention_zoo.layers.core.normalizers import get_normalizer
-from attention_zoo.layers.core.recording import record, recording
-from attention_zoo.layers.core.scores import get_score
-from attention_zoo.layers.core.validation import (
-    check_attention_shapes,
-    check_mask,
-    check_rate,
+from attention_zoo.layers.core.masks import zero_padding as empty_padding  # noqa: F401
+from attention_zoo.layers.core.parts import (  # noqa: F401
+    build_part,
+    serialize_part,
 )
+from attention_zoo.layers.core.query_value import mask_inputs
+from attention_zoo.layers.sequence.scored import ScoredAttention
+
+
+def empty_masked(*args):
+    return (*mask_inputs(*args), None)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class Attention(keras.layers.Layer):
+class Attention(ScoredAttention):
     """Attention with any score, any normalizer, any mask, in linear memory if asked.
 
     1. Scores `s(q_i, k_j)`, shape `(B, Tq, Tv)`.
@@ -81,122 +81,15 @@ class Attention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        owner = type(self).__name__
-        check_rate(owner, dropout=dropout)
-        check_block_size(owner, block_size)
-        self._window = check_window(owner, window)
-        self._score = get_score(score, units, owner, self.dtype_policy)
-        self._normalizer = get_normalizer(normalizer, owner, self.dtype_policy, seed)
-        self.score = self._score if isinstance(score, dict) else score
-        self.normalizer = (
-            self._normalizer if isinstance(normalizer, dict) else normalizer
+        self._set_parts(
+            score=score,
+            normalizer=normalizer,
+            units=units,
+            dropout=dropout,
+            window=window,
+            block_size=block_size,
+            seed=seed,
         )
-        self.units = units
-        self.dropout = dropout
-        self.window = window
-        self.block_size = block_size
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
-        self.supports_masking = True
-
-    def build(self, query_shape, value_shape, key_shape=None):
-        key_shape = value_shape if key_shape is None else key_shape
-        query_shape, key_shape = tuple(query_shape), tuple(key_shape)
-        check_attention_shapes(
-            type(self).__name__, query_shape, tuple(value_shape), key_shape
-        )
-        build_part(self._score, query_shape, key_shape)
-        build_part(self._normalizer, (*query_shape[:-1], key_shape[-2]))
-        self.built = True
-
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
-        )
-        mask.causal = use_causal_mask
-        output, weights = attend(
-            query,
-            key,
-            value,
-            self._score,
-            self._normalizer,
-            mask,
-            dropout=self.dropout,
-            seed_generator=self.seed_generator,
-            training=bool(training),
-            block_size=self.block_size,
-            need_weights=return_attention_scores or recording(),
-        )
-        if weights is not None:
-            record(self, weights)
-        return (output, weights) if return_attention_scores else output
-
-    def _apply_masks(
-        self, query, value, key, query_mask, value_mask, key_mask, attention_mask
-    ):
-        """Checks shapes and masks, and empties what padding holds.
-
-        Returns:
-            `query`, `value`, `key` with zeros at masked positions, so that not even a
-            NaN in padding reaches an output or a gradient, and the `AttentionMask`.
-        """
-        query, value, key, *masks = empty_masked(
-            type(self).__name__,
-            query,
-            value,
-            key,
-            query_mask,
-            value_mask,
-            key_mask,
-            attention_mask,
-        )
-        mask = AttentionMask(*masks, False, self._window)
-        return query, value, key, mask
-
-    def compute_mask(self, inputs, previous_mask=None):
-        if isinstance(previous_mask, (list, tuple)):
-            return previous_mask[0]
-        return previous_mask
-
-    def compute_output_shape(self, query_shape, value_shape, key_shape=None):
-        return (*query_shape[:-1], value_shape[-1])
-
-    def compute_output_spec(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        key = value if key is None else key
-        check_attention_shapes(type(self).__name__, query.shape, value.shape, key.shape)
-        shape = self.compute_output_shape(query.shape, value.shape, key.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        scores_shape = self._scores_shape(query.shape, value.shape)
-        return output, keras.KerasTensor(scores_shape, dtype=self.compute_dtype)
-
-    def _scores_shape(self, query_shape, value_shape):
-        return (*query_shape[:-1], value_shape[-2])
 
     def get_config(self):
         config = {
@@ -209,52 +102,3 @@ class Attention(keras.layers.Layer):
             "seed": self.seed,
         }
         return {**super().get_config(), **config}
-
-
-def empty_masked(
-    owner, query, value, key, query_mask, value_mask, key_mask, attention_mask=None
-):
-    """Checks the inputs of an attention, and empties what padding holds.
-
-    Returns:
-        `query`, `value` and `key` with zeros at padding, the boolean `query_mask`, the
-        mask of the keys out of both of theirs, and `attention_mask`; masks or None.
-    """
-    same = key is None or key is value
-    key = value if key is None else key
-    check_attention_shapes(owner, query.shape, value.shape, key.shape)
-    batch, rows, length = query.shape[0], query.shape[1], value.shape[1]
-    query_mask = check_mask(owner, "query_mask", query_mask, (batch, rows))
-    value_mask = check_mask(owner, "value_mask", value_mask, (batch, length))
-    key_mask = check_mask(owner, "key_mask", key_mask, (batch, length))
-    attention_mask = check_mask(
-        owner, "attention_mask", attention_mask, (batch, rows, length)
-    )
-    if key_mask is None:
-        key_mask = value_mask
-    elif value_mask is not None:
-        key_mask = ops.logical_and(key_mask, value_mask)
-    query = empty_padding(query, query_mask)
-    value = empty_padding(value, key_mask)
-    key = value if same else empty_padding(key, key_mask)
-    return query, value, key, query_mask, key_mask, attention_mask
-
-
-def empty_padding(x, mask):
-    """Returns `x` `(B, T, D)` with zeros where `mask` `(B, T)` is False."""
-    if mask is None:
-        return x
-    return ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
-
-
-def build_part(part, *shapes):
-    """Builds a score or normalizer, unless it came built: given, shared or reloaded."""
-    if not part.built:
-        part.build(*shapes)
-
-
-def serialize_part(part):
-    """Returns a name as it is, and a score or normalizer layer as its config."""
-    if isinstance(part, keras.layers.Layer):
-        return keras.saving.serialize_keras_object(part)
-    return part

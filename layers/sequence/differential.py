@@ -149,7 +149,7 @@ class DifferentialAttention(Attention):
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return tuple(query_shape)
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (query_shape[0], self.num_heads, query_shape[1], value_shape[1])
 
     def get_config(self):

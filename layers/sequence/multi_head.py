@@ -293,7 +293,7 @@ class MultiHeadAttention(StepByStep, Attention):
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return (*query_shape[:-1], self._output_width or query_shape[-1])
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (query_shape[0], self.num_heads, query_shape[1], value_shape[1])
 
     def get_config(self):

@@ -2,12 +2,20 @@
 
 import keras
 
-from attention_zoo.layers.core.validation import check_positive_integer, check_rank
-from attention_zoo.layers.sequence.attention import Attention, empty_padding
+from attention_zoo.layers.core.attention_layer import SelfAttentionLayer
+from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.parts import build_part, serialize_part
+from attention_zoo.layers.core.recording import record, recording
+from attention_zoo.layers.core.validation import (
+    check_mask,
+    check_optional_integers,
+    check_rank,
+)
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class SelfAttention(Attention):
+class SelfAttention(ScoredParts, SelfAttentionLayer):
     """One head of self-attention, with learned queries, keys and values.
 
     1. Projections: queries and keys `(B, T, key_dim)`, values `(B, T, value_dim)`.
@@ -44,18 +52,28 @@ class SelfAttention(Attention):
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
     """
 
+    call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")
+
     def __init__(
         self,
         key_dim=None,
         value_dim=None,
         use_bias=True,
         kernel_initializer="glorot_uniform",
+        score="scaled_dot",
+        normalizer="softmax",
+        units=None,
+        dropout=0.0,
+        window=None,
+        block_size=None,
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        given = {"key_dim": key_dim, "value_dim": value_dim}
-        given = {name: value for name, value in given.items() if value is not None}
-        check_positive_integer(type(self).__name__, **given)
+        check_optional_integers(
+            type(self).__name__, key_dim=key_dim, value_dim=value_dim
+        )
+        self._set_parts(score, normalizer, units, dropout, window, block_size, seed)
         self.key_dim = key_dim
         self.value_dim = value_dim
         self.use_bias = use_bias
@@ -71,7 +89,9 @@ class SelfAttention(Attention):
         for dense in (self._query_dense, self._key_dense, self._value_dense):
             dense.build(input_shape)
         keys = (*input_shape[:-1], key_dim)
-        super().build(keys, self.compute_output_shape(input_shape), keys)
+        build_part(self._score, keys, keys)
+        build_part(self._normalizer, self.compute_scores_shape(input_shape))
+        self.built = True
 
     def _dense(self, name, width):
         initializer = keras.initializers.serialize(self.kernel_initializer)
@@ -92,41 +112,30 @@ class SelfAttention(Attention):
         training=None,
         use_causal_mask=False,
     ):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
         if mask is None:  # Keras fills it in only where there is no other tensor
             mask = getattr(inputs, "_keras_mask", None)
-        inputs = empty_padding(inputs, mask)
-        return super().call(
+        inputs, mask = self._mask_inputs(inputs, mask)
+        batch, length = inputs.shape[:2]
+        attention_mask = check_mask(
+            type(self).__name__,
+            "attention_mask",
+            attention_mask,
+            (batch, length, length),
+        )
+        output, weights = self._attend(
             self._query_dense(inputs),
             self._value_dense(inputs),
             self._key_dense(inputs),
-            query_mask=mask,
-            value_mask=mask,
-            attention_mask=attention_mask,
-            return_attention_scores=return_attention_scores,
-            training=training,
-            use_causal_mask=use_causal_mask,
+            AttentionMask(mask, mask, attention_mask, use_causal_mask, self._window),
+            bool(training),
+            return_attention_scores or recording(),
         )
+        if weights is not None:
+            record(self, weights)
+        return (output, weights) if return_attention_scores else output
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.value_dim or input_shape[-1])
-
-    def compute_output_spec(
-        self,
-        inputs,
-        mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
-        shape = self.compute_output_shape(inputs.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        scores_shape = self._scores_shape(inputs.shape, inputs.shape)
-        return output, keras.KerasTensor(scores_shape, dtype=self.compute_dtype)
 
     def get_config(self):
         config = {
@@ -134,5 +143,12 @@ class SelfAttention(Attention):
             "value_dim": self.value_dim,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "score": serialize_part(self.score),
+            "normalizer": serialize_part(self.normalizer),
+            "units": self.units,
+            "dropout": self.dropout,
+            "window": self.window,
+            "block_size": self.block_size,
+            "seed": self.seed,
         }
         return {**super().get_config(), **config}
