@@ -76,6 +76,8 @@ class SeriesAttention(keras.layers.Layer):
         training: Boolean.
     """
 
+    family = "series"
+    weights_are: str | None = "positions"
     unbiased: tuple[str, ...] = ()  # projections whose bias would change nothing
 
     def __init__(

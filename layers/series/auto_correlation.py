@@ -136,6 +136,7 @@ class AutoCorrelation(SeriesAttention):
     Reference: Wu et al. 2021, https://arxiv.org/abs/2106.13008
     """
 
+    weights_are = "lags"
     unbiased = ("query", "key")
 
     def __init__(self, num_heads=4, key_dim=None, factor=1, **kwargs):

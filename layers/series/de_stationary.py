@@ -61,6 +61,9 @@ class DeStationaryFactors(keras.layers.Layer):
     Reference: Liu et al. 2022, https://arxiv.org/abs/2205.14415
     """
 
+    family = "series"
+    weights_are = None
+
     def __init__(self, hidden_units=64, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(type(self).__name__, hidden_units=hidden_units)

@@ -107,6 +107,8 @@ class FourierAttention(SeriesAttention):
     Reference: Zhou et al. 2022, https://arxiv.org/abs/2201.12740
     """
 
+    weights_are = "frequencies"
+
     def __init__(
         self,
         num_heads=4,

@@ -43,6 +43,8 @@ class FourierBlock(FourierAttention):
     Reference: Zhou et al. 2022, https://arxiv.org/abs/2201.12740
     """
 
+    weights_are = None
+
     def build(self, input_shape):
         shape = tuple(input_shape)
         check_rank(type(self).__name__, 3, inputs=shape)

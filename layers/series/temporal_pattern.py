@@ -74,6 +74,9 @@ class TemporalPatternAttention(keras.layers.Layer):
     Reference: Shih et al. 2019, https://arxiv.org/abs/1809.04206
     """
 
+    family = "series"
+    weights_are = "features"
+
     def __init__(self, window, num_filters=32, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(

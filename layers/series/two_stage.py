@@ -74,6 +74,9 @@ class TwoStageAttention(keras.layers.Layer):
     Reference: Zhang and Yan 2023, https://openreview.net/forum?id=vSVLM2j9eie
     """
 
+    family = "series"
+    weights_are = None
+
     def __init__(
         self,
         num_heads=4,

@@ -41,6 +41,8 @@ class HeadsAttention(keras.layers.Layer):
         Output of shape `(B, L, T, C)`, weights of shape `(B, L, heads, T, T)`.
     """
 
+    weights_are = "positions"
+
     def __init__(self, owner, num_heads, score=None, **kwargs):
         super().__init__(**kwargs)
         self._owner = owner

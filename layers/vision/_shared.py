@@ -5,6 +5,8 @@ channels last on the way in and back on the way out, since TensorFlow has no
 channels-first convolution on a CPU; so both formats give the same values.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -71,6 +73,17 @@ def count_positions(shape):
     return count
 
 
+def mean_over_queries(weights, sizes):
+    """Returns NumPy weights `(B, ..., N)` of N keys as their mean, `(B, *sizes)`.
+
+    Returns None where `sizes` have another number of positions.
+    """
+    if weights.shape[-1] != math.prod(sizes):
+        return None
+    mean = weights.mean(axis=tuple(range(1, weights.ndim - 1)))
+    return mean.reshape(len(weights), *sizes)
+
+
 def convolution(rank, filters, kernel_size, policy, depthwise=False, **kwargs):
     """Returns Keras's convolution over `rank` axes, of `same` padding."""
     kwargs = {
@@ -126,6 +139,12 @@ class VisionLayer(keras.layers.Layer):
 
     Padding masks are not taken: Keras warns where one comes in.
 
+    Attributes:
+        family: Name of the family in the registry of layers.
+        weights_are: What the recorded weights are of: `"positions"`, `"channels"` or
+            `"branches"`; None where the parts record their own.
+        records: Whether the layer records the weights that `attend_maps` returns.
+
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
             `keras.config.image_data_format()`.
@@ -136,6 +155,8 @@ class VisionLayer(keras.layers.Layer):
         training: Boolean.
     """
 
+    family: str | None = None
+    weights_are: str | None = "positions"
     ranks: tuple[int, ...] = (1, 2, 3)  # numbers of axes between batch and channels
     records = True
 
@@ -181,6 +202,21 @@ class VisionLayer(keras.layers.Layer):
         """Returns the shape of the weights for inputs of shape `(B, ..., C)`."""
         raise NotImplementedError
 
+    def reduce_weights(self, weights, sizes):
+        """Returns recorded weights as one number for each of what they are of.
+
+        Args:
+            weights: NumPy array as the layer recorded it, `(B, ...)`.
+            sizes: Tuple of the sizes of the axes between batch and channels.
+
+        Returns:
+            Array `(B, *sizes)` for positions, of a smaller map where the layer pools:
+            the mean over heads and over the positions that look, or over channels.
+            `(B, C)` for channels, `(B, M)` or `(B, M, C)` for branches. None where the
+            weights belong to inputs of other sizes, or to no single map.
+        """
+        return None
+
     def call(self, inputs, return_attention_scores=False, training=None):
         self._last_shape(inputs.shape)
         x = to_channels_last(inputs, self.data_format)
@@ -216,9 +252,15 @@ class ChannelGate(VisionLayer):
     A subclass overrides `calculate_gate(x)`.
     """
 
+    family = "channel"
+    weights_are = "channels"
+
     def attend_maps(self, x):
         gate = self.calculate_gate(x)
         return x * per_map(gate, x), gate
+
+    def reduce_weights(self, weights, sizes):
+        return weights
 
     def scores_shape(self, shape):
         return (shape[0], shape[-1])
@@ -230,9 +272,14 @@ class SpatialGate(VisionLayer):
     A subclass overrides `calculate_gate(x)`.
     """
 
+    family = "spatial"
+
     def attend_maps(self, x):
         gate = self.calculate_gate(x)
         return x * ops.expand_dims(gate, -1), gate
+
+    def reduce_weights(self, weights, sizes):
+        return weights
 
     def scores_shape(self, shape):
         return shape[:-1]
@@ -248,6 +295,9 @@ class MapGate(VisionLayer):
         gate = self.calculate_gate(x)
         return x * gate, gate
 
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=-1)
+
     def scores_shape(self, shape):
         return shape
 
@@ -260,11 +310,17 @@ class BranchLayer(VisionLayer):
             inputs have.
     """
 
+    family = "branch"
+    weights_are = "branches"
+
     def __init__(self, filters=None, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         if filters is not None:
             check_positive_integer(type(self).__name__, filters=filters)
         self.filters = filters
+
+    def reduce_weights(self, weights, sizes):
+        return weights
 
     def compute_output_shape(self, input_shape):
         shape = list(input_shape)

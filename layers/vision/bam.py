@@ -60,6 +60,8 @@ class BAM(VisionLayer):
     Reference: Park et al. 2018, https://arxiv.org/abs/1807.06514
     """
 
+    family = "hybrid"
+
     def __init__(
         self,
         ratio=16,
@@ -119,6 +121,9 @@ class BAM(VisionLayer):
         both = channel + spatial if self.combine == "sum" else channel * spatial
         gate = self.gate_activation(both)
         return x + x * gate, gate
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=-1)
 
     def scores_shape(self, shape):
         return shape

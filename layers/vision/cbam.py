@@ -43,6 +43,8 @@ class CBAM(VisionLayer):
     Reference: Woo et al. 2018, https://arxiv.org/abs/1807.06521
     """
 
+    family = "hybrid"
+    weights_are = None
     records = False
 
     def __init__(

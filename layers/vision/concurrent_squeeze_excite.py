@@ -63,6 +63,8 @@ class ConcurrentSqueezeExcite(VisionLayer):
         - Roy et al. 2018, https://arxiv.org/abs/1808.08127 (the maximum)
     """
 
+    family = "hybrid"
+    weights_are = None
     records = False
 
     def __init__(

@@ -48,6 +48,8 @@ class CoordinateAttention(MapGate):
     Reference: Hou et al. 2021, https://arxiv.org/abs/2103.02907
     """
 
+    family = "hybrid"
+
     def __init__(
         self,
         ratio=32,

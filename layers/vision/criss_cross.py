@@ -80,6 +80,7 @@ class CrissCross(VisionLayer):
     Reference: Huang et al. 2019, https://arxiv.org/abs/1811.11721
     """
 
+    family = "spatial"
     ranks = (2,)
 
     def __init__(self, ratio=8, recurrence=2, data_format=None, **kwargs):
@@ -104,6 +105,13 @@ class CrissCross(VisionLayer):
             weights = criss_cross_weights(self._query(x), self._key(x))
             x = x + scale * criss_cross_sum(weights, self._value(x))
         return x, weights
+
+    def reduce_weights(self, weights, sizes):
+        height, width = sizes
+        if weights.shape[1:] != (height, width, height + width):
+            return None
+        columns = weights[..., :height].sum(axis=1).swapaxes(1, 2)
+        return (columns + weights[..., height:].sum(axis=2)) / (height * width)
 
     def scores_shape(self, shape):
         height, width = shape[1:3]

@@ -51,6 +51,7 @@ class DividedSpaceTimeAttention(VideoLayer):
     Reference: Bertasius et al. 2021, https://arxiv.org/abs/2102.05095
     """
 
+    weights_are = None
     records = False
 
     def __init__(self, num_heads=8, data_format=None, **kwargs):

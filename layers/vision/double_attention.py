@@ -68,6 +68,8 @@ class DoubleAttention(VisionLayer):
     Reference: Chen et al. 2018, https://arxiv.org/abs/1810.11579
     """
 
+    family = "spatial"
+
     def __init__(self, ratio=4, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         check_positive_integer(type(self).__name__, ratio=ratio)
@@ -95,6 +97,9 @@ class DoubleAttention(VisionLayer):
         output = x + self._output(unflatten_positions(result, x))
         shape = ops.shape(x)
         return output, ops.reshape(gather, (shape[0], -1, *shape[1:-1]))
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=1)
 
     def scores_shape(self, shape):
         return (shape[0], -(-shape[-1] // self.ratio), *shape[1:-1])

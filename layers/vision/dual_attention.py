@@ -8,6 +8,7 @@ from attention_zoo.layers.vision._shared import (
     VisionLayer,
     count_positions,
     flatten_positions,
+    mean_over_queries,
     reduced_channels,
     softmax,
     unflatten_positions,
@@ -21,6 +22,8 @@ class PositionAttention(VisionLayer):
     Weights are softmax of `query . key`, `(B, N, N)`; the output is the inputs plus
     `scale` times the weighted values.
     """
+
+    family = "spatial"
 
     def __init__(self, ratio, **kwargs):
         super().__init__(**kwargs)
@@ -45,6 +48,9 @@ class PositionAttention(VisionLayer):
         result = unflatten_positions(ops.matmul(weights, value), x)
         return x + ops.cast(self.scale, x.dtype) * result, weights
 
+    def reduce_weights(self, weights, sizes):
+        return mean_over_queries(weights, sizes)
+
     def scores_shape(self, shape):
         count = count_positions(shape)
         return (shape[0], count, count)
@@ -57,6 +63,9 @@ class ChannelMixing(VisionLayer):
     inputs plus `scale` times the weighted channels.
     """
 
+    family = "channel"
+    weights_are = "channels"
+
     def build_maps(self, shape):
         self.scale = self.add_weight(name="scale", shape=(), initializer="zeros")
 
@@ -68,6 +77,9 @@ class ChannelMixing(VisionLayer):
         result = ops.matmul(flat, ops.swapaxes(weights, 1, 2))  # (B, N, C)
         result = unflatten_positions(result, x)
         return x + ops.cast(self.scale, x.dtype) * result, weights
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=1)  # over the channels that look
 
     def scores_shape(self, shape):
         return (shape[0], shape[-1], shape[-1])
@@ -110,6 +122,8 @@ class DualAttention(VisionLayer):
     Reference: Fu et al. 2019, https://arxiv.org/abs/1809.02983
     """
 
+    family = "hybrid"
+    weights_are = None
     records = False
 
     def __init__(self, ratio=8, data_format=None, **kwargs):

@@ -83,6 +83,7 @@ class GatherExcite(VisionLayer):
     Reference: Hu et al. 2018, https://arxiv.org/abs/1810.12348
     """
 
+    family = "channel"
     ranks = (2,)
 
     def __init__(
@@ -143,6 +144,9 @@ class GatherExcite(VisionLayer):
     def attend_maps(self, x):
         gate = self.gate_activation(self._gather(x))
         return x * repeat_positions(gate, self.extent, x), gate
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=-1)
 
     def scores_shape(self, shape):
         down = [None if n is None else -(-n // self.extent) for n in shape[1:3]]

@@ -59,6 +59,8 @@ class GlobalContext(VisionLayer):
     Reference: Cao et al. 2019, https://arxiv.org/abs/1904.11492
     """
 
+    family = "channel"
+
     def __init__(self, ratio=16, activation="relu", data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         check_positive_integer(type(self).__name__, ratio=ratio)
@@ -86,6 +88,9 @@ class GlobalContext(VisionLayer):
         context = self.activation(self._norm(self._reduce(context)))
         output = x + per_map(self._expand(context), x)
         return output, ops.reshape(weights, ops.shape(x)[:-1])
+
+    def reduce_weights(self, weights, sizes):
+        return weights
 
     def scores_shape(self, shape):
         return shape[:-1]

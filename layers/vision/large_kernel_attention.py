@@ -42,6 +42,7 @@ class LargeKernelAttention(MapGate):
     Reference: Guo et al. 2022, https://arxiv.org/abs/2202.09741
     """
 
+    family = "spatial"
     ranks = (1, 2)
 
     def __init__(self, kernel_size=21, dilation_rate=3, data_format=None, **kwargs):

@@ -13,6 +13,7 @@ from attention_zoo.layers.vision._shared import (
     VisionLayer,
     count_positions,
     flatten_positions,
+    mean_over_queries,
     reduced_channels,
     to_channels_last,
     to_data_format,
@@ -58,6 +59,8 @@ class NonLocal(VisionLayer):
 
     Reference: Wang et al. 2018, https://arxiv.org/abs/1711.07971
     """
+
+    family = "spatial"
 
     def __init__(
         self, ratio=2, pool_size=1, block_size=None, data_format=None, **kwargs
@@ -122,6 +125,10 @@ class NonLocal(VisionLayer):
             record(self, weights)
         output = to_data_format(output, self.data_format)
         return (output, weights) if return_attention_scores else output
+
+    def reduce_weights(self, weights, sizes):
+        pooled = tuple(-(-n // self.pool_size) for n in sizes)
+        return mean_over_queries(weights, pooled)
 
     def scores_shape(self, shape):
         pooled = [None if n is None else -(-n // self.pool_size) for n in shape[1:-1]]

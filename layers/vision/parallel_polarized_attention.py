@@ -94,6 +94,8 @@ class ParallelPolarizedAttention(VisionLayer):
     Reference: Liu et al. 2021, https://arxiv.org/abs/2107.00782
     """
 
+    family = "hybrid"
+    weights_are = None
     records = False
 
     def __init__(self, data_format=None, **kwargs):

@@ -34,6 +34,8 @@ class PixelAttention(MapGate):
     Reference: Zhao et al. 2020, https://arxiv.org/abs/2010.01073
     """
 
+    family = "spatial"
+
     def __init__(self, gate_activation="sigmoid", data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         self.gate_activation = keras.activations.get(gate_activation)

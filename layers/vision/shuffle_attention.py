@@ -61,6 +61,8 @@ class ShuffleAttention(VisionLayer):
     Reference: Zhang and Yang 2021, https://arxiv.org/abs/2102.00240
     """
 
+    family = "hybrid"
+
     def __init__(self, groups=8, gate_activation="sigmoid", data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         check_positive_integer(type(self).__name__, groups=groups)
@@ -109,6 +111,9 @@ class ShuffleAttention(VisionLayer):
         gate = ops.stack([channel, spatial], axis=-2)
         output = ops.reshape(x * gate, shape)
         return shuffle_channels(output, 2), ops.reshape(gate, shape)
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=-1)
 
     def scores_shape(self, shape):
         return shape

@@ -59,6 +59,8 @@ class SimAM(MapGate):
     Reference: Yang et al. 2021, https://proceedings.mlr.press/v139/yang21o.html
     """
 
+    family = "hybrid"
+
     def __init__(
         self,
         regularization=1e-4,

@@ -55,6 +55,7 @@ class VideoLayer(VisionLayer):
     A subclass overrides `attend_frames(x, mask)`.
     """
 
+    family = "temporal"
     ranks = (3,)
 
     def __init__(self, data_format=None, **kwargs):

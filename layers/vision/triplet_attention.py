@@ -19,6 +19,9 @@ class PlaneGate(keras.layers.Layer):
         of mean and maximum over the last axis.
     """
 
+    family = "hybrid"
+    weights_are = "positions"
+
     def __init__(self, kernel_size, gate_activation, **kwargs):
         super().__init__(**kwargs)
         self.gate_activation = gate_activation
@@ -45,6 +48,18 @@ class PlaneGate(keras.layers.Layer):
         gate = self.gate_activation(gate[..., 0])
         record(self, gate)
         return gate
+
+    def reduce_weights(self, weights, sizes):
+        return weights
+
+
+class ChannelPlaneGate(PlaneGate):
+    """The gate of a plane of an axis and the channels, `(B, N, C)`."""
+
+    weights_are = "channels"
+
+    def reduce_weights(self, weights, sizes):
+        return weights.mean(axis=1)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -83,6 +98,8 @@ class TripletAttention(VisionLayer):
     Reference: Misra et al. 2021, https://arxiv.org/abs/2010.03045
     """
 
+    family = "hybrid"
+    weights_are = None
     ranks = (2,)
     records = False
 
@@ -93,11 +110,14 @@ class TripletAttention(VisionLayer):
         check_odd(type(self).__name__, kernel_size=kernel_size)
         self.kernel_size = kernel_size
         self.gate_activation = keras.activations.get(gate_activation)
+        options = {"dtype": self.dtype_policy}
         self._planes = [
-            PlaneGate(
-                kernel_size, self.gate_activation, dtype=self.dtype_policy, name=name
+            gate(kernel_size, self.gate_activation, name=name, **options)
+            for gate, name in (
+                (PlaneGate, "height_width"),
+                (ChannelPlaneGate, "height_channel"),
+                (ChannelPlaneGate, "width_channel"),
             )
-            for name in ("height_width", "height_channel", "width_channel")
         ]
 
     def build_maps(self, shape):

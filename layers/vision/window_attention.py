@@ -1,5 +1,7 @@
 """Attention in windows, shifted or not."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -110,6 +112,7 @@ class WindowAttention(VisionLayer):
     Reference: Liu et al. 2021, https://arxiv.org/abs/2103.14030
     """
 
+    family = "spatial"
     ranks = (2,)
 
     def __init__(
@@ -170,6 +173,16 @@ class WindowAttention(VisionLayer):
         if shift:
             x = ops.roll(x, (shift, shift), axis=(1, 2))
         return x[:, :height, :width, :], weights
+
+    def reduce_weights(self, weights, sizes):
+        size, shift = self.window_size, self.shift_size
+        rows, columns = (-(-n // size) for n in sizes)
+        seen = weights.mean(axis=2).sum(axis=2)  # (B, windows, M)
+        if seen.shape[1:] != (rows * columns, size * size):
+            return None
+        maps = join_windows(seen[..., None], size, rows * size, columns * size)
+        maps = np.roll(maps[..., 0], (shift, shift), axis=(1, 2))
+        return maps[:, : sizes[0], : sizes[1]] / math.prod(sizes)
 
     def scores_shape(self, shape):
         size = self.window_size

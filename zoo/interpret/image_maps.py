@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from attention_zoo.interpret.text import all_layers
-from attention_zoo.layers.vision._shared import BranchLayer, ChannelGate, MapGate
 
 SHADES = " .:-=+*#%@"  # of `shaded`, from light to heavy
 MOST_CELLS = 28  # rows or columns of a map in `shaded`
@@ -84,10 +83,11 @@ def reduce_map_weights(layer, weights, shape):
     """Reduces what a layer used on a map.
 
     A position that is looked at from others has the mean over heads and over those who
-    look; a gate for each number its mean over channels.
+    look; an element-wise gate its mean over channels. A layer that knows maps says how
+    by its `reduce_weights`; the weights of others are read by their shape.
 
     Args:
-        layer: The layer, for the few shapes that do not tell by themselves.
+        layer: The layer.
         weights: Array as the layer recorded it.
         shape: The map's `(B, h, w, C)`.
 
@@ -97,22 +97,17 @@ def reduce_map_weights(layer, weights, shape):
         None when the weights are of something else.
     """
     size, channels = tuple(shape[1:3]), shape[3]
-    kind, inner = type(layer).__name__, weights.shape[1:]
-    if isinstance(layer, BranchLayer):
-        return "branches", weights
-    if inner == (channels,) or isinstance(layer, ChannelGate):
+    inner = weights.shape[1:]
+    if inner == (1, 1, channels):  # a single position tells channels apart alone
+        return "channels", weights[:, 0, 0]
+    if hasattr(layer, "reduce_weights"):
+        reduced = layer.reduce_weights(weights, size)
+        return None if reduced is None else (layer.weights_are, reduced)
+    if inner == (channels,):
         return "channels", weights
-    if kind in LOOKED_AT:
-        return "positions", LOOKED_AT[kind](layer, weights, *size)
-    if kind == "ChannelMixing" or (
-        kind == "PlaneGate" and layer.name != "height_width"
-    ):
-        return "channels", weights.mean(axis=1)
     if inner in _pooled_sizes(*size):
         return "positions", weights
     if len(inner) == 3 and inner[2] in (1, channels):
-        if inner[:2] == (1, 1):
-            return "channels", weights[:, 0, 0]
         return "positions", weights.mean(axis=3)
     if len(inner) > 1 and inner[-2] in (1, size[0] * size[1]):
         for pooled in _pooled_sizes(*size):
@@ -135,12 +130,10 @@ def reduce_token_weights(layer, weights, shape, grid_of):
         A pair of a kind and an array, or None.
     """
     tokens, channels = shape[1:]
-    if isinstance(layer, BranchLayer):
-        return "branches", weights
-    if isinstance(layer, ChannelGate):
-        return "channels", weights
-    if isinstance(layer, MapGate):
-        weights = weights.mean(axis=-1)
+    if hasattr(layer, "reduce_weights"):
+        weights = layer.reduce_weights(weights, (tokens,))
+        if weights is None or layer.weights_are != "positions":
+            return None if weights is None else (layer.weights_are, weights)
     if weights.shape[-1] == tokens:
         weights = _mean_over_queries(weights)  # (B, N)
         for extra in (0, 1):
@@ -214,47 +207,6 @@ def shaded(weights):
     rows = ["".join(2 * SHADES[level] for level in row) for row in levels]
     edge = "+" + "-" * len(rows[0]) + "+"
     return [edge, *(f"|{row}|" for row in rows), f"{edge} {low:.3g} to {high:.3g}"]
-
-
-# === The shapes of single layers ===
-
-
-def _windows(layer, weights, height, width):
-    """Puts windows `(B, windows, heads, M, M)` back where they were cut out."""
-    size, shift = layer.window_size, layer.shift_size
-    rows, columns = -(-height // size), -(-width // size)
-    seen = weights.mean(axis=2).sum(axis=2)  # (B, windows, M)
-    maps = seen.reshape(-1, rows, columns, size, size).swapaxes(2, 3)
-    maps = maps.reshape(-1, rows * size, columns * size)
-    maps = np.roll(maps, (shift, shift), axis=(1, 2))
-    return maps[:, :height, :width] / (height * width)
-
-
-def _maps(layer, weights, height, width):
-    """Several maps, `(B, M, h, w)`."""
-    return weights.mean(axis=1)
-
-
-def _lines(layer, weights, height, width):
-    """Weights along one axis: `(B, w, heads, h, h)` or `(B, h, heads, w, w)`."""
-    seen = weights.mean(axis=2).sum(axis=2)
-    seen = seen.swapaxes(1, 2) if layer.name == "axis_0" else seen
-    return seen / (height * width)
-
-
-def _crosses(layer, weights, height, width):
-    """Weights of the own column and row, `(B, h, w, h + w)`."""
-    columns = weights[..., :height].sum(axis=1).swapaxes(1, 2)
-    rows = weights[..., height:].sum(axis=2)
-    return (columns + rows) / (height * width)
-
-
-LOOKED_AT = {
-    "CrissCross": _crosses,
-    "DoubleAttention": _maps,
-    "HeadsAttention": _lines,
-    "WindowAttention": _windows,
-}
 
 
 def _mean_over_queries(weights):

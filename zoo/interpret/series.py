@@ -70,16 +70,17 @@ class SeriesExplanation(Explanation):
         if weights.ndim == 4 and weights.shape[2:] == (variates, variates):
             self._kinds[name] = "variates"
             return weights.mean(axis=1)
-        if len(weights) != rows * variates:
+        weights_are = getattr(record.layer, "weights_are", None)
+        if len(weights) != rows * variates or weights_are == "frequencies":
             return None
-        if weights.ndim == 2:
+        if weights.ndim == 2 and weights_are in (None, "features"):
             self._kinds[name] = "features"
             return weights.reshape(rows, variates, -1)
         weights = weights.mean(axis=tuple(range(1, weights.ndim - 1)))  # (B * C, T)
         tokens = weights.shape[-1]
         if tokens > steps:
             return None
-        if type(record.layer).__name__ == "AutoCorrelation":
+        if weights_are == "lags":
             weights = np.roll(weights, -1, axis=-1)  # delay 0 is the last step itself
         self._kinds[name], self._tokens[name] = "lags", tokens
         token = np.arange(steps) * tokens // steps  # of each step
