@@ -1,7 +1,10 @@
 """Multi-head self-attention along one axis: a part of the layers that attend by axis,
 by window or over time."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.blockwise import attend
@@ -32,6 +35,8 @@ class HeadsAttention(keras.layers.Layer):
         num_heads: Number of heads.
         score: A `Score` for tensors `(B, L, heads, T, D)`. Defaults to `None`: the
             scaled dot product.
+        axis: Which of the axes between batch and channels the lines run along, from 0,
+            for `reduce_weights`. Defaults to `None`: none of a map.
 
     Call arguments:
         x: Tensor of shape `(B, L, T, C)`: L lines or windows of T positions.
@@ -43,10 +48,11 @@ class HeadsAttention(keras.layers.Layer):
 
     weights_are = "positions"
 
-    def __init__(self, owner, num_heads, score=None, **kwargs):
+    def __init__(self, owner, num_heads, score=None, axis=None, **kwargs):
         super().__init__(**kwargs)
         self._owner = owner
         self.num_heads = num_heads
+        self.axis = axis
         policy = self.dtype_policy
         self._score = score or get_score("scaled_dot", None, owner, policy)
         self._normalizer = get_normalizer("softmax", owner, policy)
@@ -85,3 +91,13 @@ class HeadsAttention(keras.layers.Layer):
         shape = ops.shape(result)
         result = ops.reshape(result, (*shape[:-2], shape[-2] * shape[-1]))
         return self._output(result), weights
+
+    def reduce_weights(self, weights, sizes):
+        """As in `VisionLayer`, of weights `(B, ..., heads, T, T)` without the axis."""
+        if self.axis is None:
+            return None
+        others = (*sizes[: self.axis], *sizes[self.axis + 1 :])
+        if weights.shape[1:-3] != others or weights.shape[-1] != sizes[self.axis]:
+            return None
+        seen = weights.mean(axis=-3).sum(axis=-2)  # (B, ..., size of the axis)
+        return np.moveaxis(seen, -1, self.axis + 1) / math.prod(sizes)

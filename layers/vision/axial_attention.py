@@ -1,34 +1,12 @@
 """Axial attention."""
 
-import math
-
 import keras
-import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._heads import HeadsAttention
 from attention_zoo.layers.vision._shared import VisionLayer
-
-
-class AxisAttention(HeadsAttention):
-    """`HeadsAttention` along one axis, the part of `AxialAttention` that records.
-
-    Args:
-        axis: Which of the axes between batch and channels, from 0.
-    """
-
-    def __init__(self, axis, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.axis = axis
-
-    def reduce_weights(self, weights, sizes):
-        others = (*sizes[: self.axis], *sizes[self.axis + 1 :])
-        if weights.shape[1:-3] != others or weights.shape[-1] != sizes[self.axis]:
-            return None
-        seen = weights.mean(axis=-3).sum(axis=-2)  # (B, ..., size of the axis)
-        return np.moveaxis(seen, -1, self.axis + 1) / math.prod(sizes)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -81,10 +59,10 @@ class AxialAttention(VisionLayer):
     def build_maps(self, shape):
         self._axes = []
         for axis in range(len(shape) - 2):
-            part = AxisAttention(
-                axis,
+            part = HeadsAttention(
                 type(self).__name__,
                 self.num_heads,
+                axis=axis,
                 dtype=self.dtype_policy,
                 name=f"axis_{axis}",
             )

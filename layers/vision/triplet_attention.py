@@ -11,6 +11,12 @@ from attention_zoo.layers.vision.spatial_attention import describe_positions
 class PlaneGate(keras.layers.Layer):
     """The gate of a plane, from mean and maximum across it.
 
+    Args:
+        kernel_size: Odd reach of the convolution.
+        gate_activation: Activation of the gate, a function.
+        weights_are: `"positions"` for the plane of height and width, `"channels"` for
+            that of an axis and the channels. Defaults to `"positions"`.
+
     Call arguments:
         x: Tensor of shape `(B, P, Q, R)`.
 
@@ -20,10 +26,10 @@ class PlaneGate(keras.layers.Layer):
     """
 
     family = "hybrid"
-    weights_are = "positions"
 
-    def __init__(self, kernel_size, gate_activation, **kwargs):
+    def __init__(self, kernel_size, gate_activation, weights_are="positions", **kwargs):
         super().__init__(**kwargs)
+        self.weights_are = weights_are
         self.gate_activation = gate_activation
         self._conv = keras.layers.Conv2D(
             1,
@@ -50,16 +56,7 @@ class PlaneGate(keras.layers.Layer):
         return gate
 
     def reduce_weights(self, weights, sizes):
-        return weights
-
-
-class ChannelPlaneGate(PlaneGate):
-    """The gate of a plane of an axis and the channels, `(B, N, C)`."""
-
-    weights_are = "channels"
-
-    def reduce_weights(self, weights, sizes):
-        return weights.mean(axis=1)
+        return weights if self.weights_are == "positions" else weights.mean(axis=1)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -110,14 +107,20 @@ class TripletAttention(VisionLayer):
         check_odd(type(self).__name__, kernel_size=kernel_size)
         self.kernel_size = kernel_size
         self.gate_activation = keras.activations.get(gate_activation)
-        options = {"dtype": self.dtype_policy}
+        kinds = {
+            "height_width": "positions",
+            "height_channel": "channels",
+            "width_channel": "channels",
+        }
         self._planes = [
-            gate(kernel_size, self.gate_activation, name=name, **options)
-            for gate, name in (
-                (PlaneGate, "height_width"),
-                (ChannelPlaneGate, "height_channel"),
-                (ChannelPlaneGate, "width_channel"),
+            PlaneGate(
+                kernel_size,
+                self.gate_activation,
+                weights_are,
+                name=name,
+                dtype=self.dtype_policy,
             )
+            for name, weights_are in kinds.items()
         ]
 
     def build_maps(self, shape):
