@@ -49,7 +49,7 @@ class QueryValueAttention(AttentionLayer):
         if args and isinstance(args[0], (list, tuple)):
             args, kwargs = self._unpack_list(args, kwargs)
         value = args[1] if len(args) > 1 else kwargs.get("value")
-        if value is None:
+        if value is None and self.needs_value:
             self._raise_structure(args, kwargs)
         return super().__call__(*args, **kwargs)
 

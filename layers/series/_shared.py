@@ -3,14 +3,24 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.attention_layer import AttentionLayer
 from attention_zoo.layers.core.heads import join_heads, split_heads
-from attention_zoo.layers.core.masks import AttentionMask
-from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.inputs import (
+    broadcast_mask,
+    cast_integers,
+    check_not_empty,
+)
+from attention_zoo.layers.core.masks import zero_padding
+from attention_zoo.layers.core.query_value import QueryValueAttention
+from attention_zoo.layers.core.recording import record, recording
 from attention_zoo.layers.core.validation import (
     check_attention_shapes,
+    check_mask,
+    check_optional_integers,
     check_positive_integer,
+    check_rank,
+    check_rate,
 )
-from attention_zoo.layers.sequence.attention import empty_masked, empty_padding
 
 
 def visible_first(mask):
@@ -49,35 +59,85 @@ def keep_steps(x, length):
     return ops.where(ops.expand_dims(inside, (1, 3)), x, ops.zeros_like(x))
 
 
-class SeriesAttention(keras.layers.Layer):
-    """Base of the series layers with heads: projections, masks, one-input use.
+class SeriesLayer(AttentionLayer):
+    """Base of the series layers that take one tensor, without constructor arguments.
 
-    A subclass computes in `_attend(query, key, value, mask)`, on heads
-    `(B, H, T, K)`, and returns heads of the query's length and the weights, or None in
-    their place. The projections are called `query`, `key`, `value` and
-    `attention_output`, as in `MultiHeadAttention`.
-
-    Args:
-        num_heads: Number of heads. Defaults to `4`.
-        key_dim: Width of each head. Defaults to `None`: the query's width divided by
-            `num_heads`, rounded up.
-        use_bias: Whether the projections have biases. Defaults to `True`.
-        kernel_initializer: Initializer of the projections.
-            Defaults to `"glorot_uniform"`.
+    A subclass overrides `compute_output_shape` where its output has another shape, and
+    `compute_scores_shape`, which may return a tuple of shapes.
 
     Call arguments:
-        query: Tensor of shape `(B, Tq, Dq)`.
-        value: Tensor of shape `(B, Tv, Dv)`. Defaults to `query`.
-        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
-        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
-        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
-        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        inputs: Tensor of shape `(B, T, D)`, or `(B, ..., D)` of `rank` axes.
+        mask: Boolean tensor of shape `(B, T)` or `(B, ...)`; Keras fills it in.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
     """
 
     family = "series"
-    weights_are: str | None = "positions"
+    call_options: tuple[str, ...] = ("return_attention_scores",)
+    rank = 3
+
+    def _check_inputs(self, shape):
+        """Raises `ValueError` for inputs that the layer cannot take."""
+        check_rank(type(self).__name__, self.rank, inputs=shape)
+
+    def _mask_inputs(self, inputs, mask):
+        """Returns the inputs with zeros at padding, and their boolean mask or None."""
+        self._check_inputs(inputs.shape)
+        return mask_series(self, inputs, mask)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def compute_scores_shape(self, input_shape):
+        """Returns the shape of the weights, or a tuple of the shapes of several."""
+        raise NotImplementedError
+
+    def compute_output_spec(
+        self, inputs, mask=None, return_attention_scores=False, training=None
+    ):
+        self._check_inputs(inputs.shape)
+        shapes = self.compute_output_shape(inputs.shape)
+        if return_attention_scores:
+            shapes = shapes, self.compute_scores_shape(inputs.shape)
+        return keras.tree.map_shape_structure(
+            lambda shape: keras.KerasTensor(shape, dtype=self.compute_dtype), shapes
+        )
+
+
+def mask_series(layer, inputs, mask):
+    """Returns inputs `(B, ..., D)` as floats with zeros at padding, and their mask.
+
+    Args:
+        layer: The layer, for messages and its compute dtype.
+        inputs: Tensor `(B, ..., D)`.
+        mask: Tensor that broadcasts to `(B, ...)`, or None.
+    """
+    owner = type(layer).__name__
+    check_not_empty(owner, inputs=inputs.shape)
+    mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:-1]))
+    mask = broadcast_mask(mask, inputs)
+    return zero_padding(cast_integers(inputs, layer.compute_dtype), mask), mask
+
+
+class SeriesAttention(QueryValueAttention):
+    """Base of the series layers with heads: projections, masks, one-input use.
+
+    A subclass computes in `_attend_heads`. The projections are called `query`, `key`,
+    `value` and `attention_output`, as in `MultiHeadAttention`. Called on one tensor,
+    the layer takes its padding as `mask` or `query_mask`.
+
+    Args:
+        num_heads: Integer. Number of heads. Defaults to `4`.
+        key_dim: Integer. Width of each head. Defaults to `None`: the query's width
+            divided by `num_heads`, rounded up.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
+    """
+
+    family = "series"
+    call_options: tuple[str, ...] = ("return_attention_scores",)
+    needs_value = False
     unbiased: tuple[str, ...] = ()  # projections whose bias would change nothing
 
     def __init__(
@@ -91,13 +151,24 @@ class SeriesAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, num_heads=num_heads)
-        if key_dim is not None:
-            check_positive_integer(owner, key_dim=key_dim)
+        check_optional_integers(owner, key_dim=key_dim)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.supports_masking = True
+
+    def _set_dropout(self, dropout, seed):
+        """Keeps the arguments of a subclass with dropout, for `_drop`."""
+        check_rate(type(self).__name__, dropout=dropout)
+        self.dropout = dropout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
+
+    def _drop(self, weights, training):
+        """Returns the weights after dropout."""
+        if not training or not self.dropout:
+            return weights
+        return keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         value_shape = query_shape if value_shape is None else value_shape
@@ -137,65 +208,6 @@ class SeriesAttention(keras.layers.Layer):
         dense.build(input_shape)
         return dense
 
-    def _heads(
-        self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-    ):
-        """Returns query, key and value as heads, and the `AttentionMask`.
-
-        What padding holds is emptied before it is projected.
-        """
-        if query_mask is None:  # Keras fills it in only beside another tensor
-            query_mask = getattr(query, "_keras_mask", None)
-        if value is None:
-            value = query
-            value_mask = query_mask if value_mask is None else value_mask
-        query, value, key, *masks = empty_masked(
-            type(self).__name__,
-            query,
-            value,
-            key,
-            query_mask,
-            value_mask,
-            key_mask,
-            attention_mask,
-        )
-        heads = (
-            split_heads(dense, x)
-            for dense, x in (
-                (self._query_dense, query),
-                (self._key_dense, key),
-                (self._value_dense, value),
-            )
-        )
-        return *heads, AttentionMask(*masks, heads=True)
-
-    def _attend(self, query, key, value, mask):
-        """Returns heads `(B, H, Tq, K)`, and the weights or None.
-
-        Args:
-            query: Tensor `(B, H, Tq, K)`.
-            key: Tensor `(B, H, Tv, K)`.
-            value: Tensor `(B, H, Tv, K)`.
-            mask: An `AttentionMask` with heads.
-        """
-        raise NotImplementedError(f"`{type(self).__name__}` must override `_attend`.")
-
-    def _join(self, output, weights, mask, length, return_attention_scores):
-        """Projects the heads, zeros where nothing is seen, and records the weights."""
-        output = join_heads(self._output_dense, output)
-        output = empty_padding(output, mask.seen(ops.shape(output)[1], length))
-        if weights is not None:
-            weights = ops.cast(weights, self.compute_dtype)
-            record(self, weights)
-        return (output, weights) if return_attention_scores else output
-
     def call(
         self,
         query,
@@ -204,46 +216,74 @@ class SeriesAttention(keras.layers.Layer):
         query_mask=None,
         value_mask=None,
         key_mask=None,
+        attention_mask=None,
         return_attention_scores=False,
         training=None,
+        use_causal_mask=False,
+        mask=None,
     ):
-        query, key, value, mask = self._heads(
-            query, value, key, query_mask, value_mask, key_mask
+        return self._run(
+            (query, value, key),
+            (mask if query_mask is None else query_mask, value_mask, key_mask),
+            (attention_mask, use_causal_mask),
+            return_attention_scores,
+            training,
         )
-        output, weights = self._attend(query, key, value, mask)
-        length = ops.shape(key)[2]
-        return self._join(output, weights, mask, length, return_attention_scores)
 
-    def compute_mask(self, inputs, previous_mask=None):
-        if isinstance(previous_mask, (list, tuple)):
-            return previous_mask[0]
-        return previous_mask
+    def _run(self, tensors, masks, limits, return_attention_scores, training, **more):
+        """Returns what `call` returns; `more` is handed on to `_attend_heads`."""
+        query, value, key = tensors
+        if value is None:
+            value = query
+            masks = (masks[0], masks[0] if masks[1] is None else masks[1], masks[2])
+        check_not_empty(type(self).__name__, query=query.shape, value=value.shape)
+        *tensors, mask = self._apply_masks(query, value, key, *masks, *limits)
+        need_weights = return_attention_scores or recording()
+        output, weights = self._attend(*tensors, mask, training, need_weights, **more)
+        if weights is not None:
+            record(self, weights)
+        return (output, weights) if return_attention_scores else output
+
+    def _attend(self, query, value, key, mask, training, need_weights, **more):
+        mask.query_mask = broadcast_mask(mask.query_mask, query)
+        mask.key_mask = broadcast_mask(mask.key_mask, key)
+        rows, length = ops.shape(query)[1], ops.shape(key)[1]
+        output, weights = self._attend_heads(
+            split_heads(self._query_dense, query),
+            split_heads(self._key_dense, key),
+            split_heads(self._value_dense, value),
+            mask,
+            training,
+            need_weights,
+            **more,
+        )
+        output = join_heads(self._output_dense, output)
+        output = zero_padding(output, mask.seen(rows, length))
+        if weights is not None:
+            weights = ops.cast(weights, self.compute_dtype)
+        return output, weights
+
+    def _attend_heads(self, query, key, value, mask, training, need_weights):
+        """Returns heads `(B, H, Tq, K)`, and the weights or None.
+
+        Args:
+            query: Tensor `(B, H, Tq, K)`.
+            key: Tensor `(B, H, Tv, K)`.
+            value: Tensor `(B, H, Tv, K)`.
+            mask: An `AttentionMask` with heads.
+            training: Boolean or None.
+            need_weights: Boolean. Without it None may take the weights' place.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must override `_attend_heads`."
+        )
 
     def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
         return tuple(query_shape)
 
-    def _scores_shape(self, query_shape, value_shape):
-        return (query_shape[0], self.num_heads, query_shape[1], value_shape[1])
-
-    def compute_output_spec(
-        self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-        training=None,
-    ):
+    def compute_output_spec(self, query, value=None, *args, **kwargs):
         value = query if value is None else value
-        key = value if key is None else key
-        check_attention_shapes(type(self).__name__, query.shape, value.shape, key.shape)
-        output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        scores_shape = self._scores_shape(query.shape, value.shape)
-        return output, keras.KerasTensor(scores_shape, dtype=self.compute_dtype)
+        return super().compute_output_spec(query, value, *args, **kwargs)
 
     def get_config(self):
         config = {

@@ -54,7 +54,7 @@ def delay_weights(correlation, factor, length=None, any_key=None):
 
     Args:
         correlation: Tensor `(B, H, T)`.
-        factor: Number above 0.
+        factor: Float above 0.
         length: Integer tensor `(B, 1)` or None, as in `circular_correlation`.
         any_key: Boolean tensor `(B, 1)`, False where there is nothing to see, or None.
 
@@ -94,7 +94,7 @@ class AutoCorrelation(SeriesAttention):
     `L` is the number of the query's steps that are not padding.
 
     1. Projections to heads, `(B, H, T, K)`. Keys and values are cut to the query's
-       length, or filled up with zeros.
+       length, or padded with zeros.
     2. Correlation at each delay, `R(s) = mean_c sum_t Q_c(t + s) K_c(t)`, times modulo
        L, by FFT in at least float32, shape `(B, H, Tq)`.
     3. Weights: softmax over the `k = floor(factor * ln(L))` largest, at least one;
@@ -109,11 +109,14 @@ class AutoCorrelation(SeriesAttention):
     is the same at all delays.
 
     Args:
-        num_heads, key_dim, use_bias, kernel_initializer: Number of heads, `4` by
-            default; width of each, by default `None`: the query's divided by
-            `num_heads`, rounded up; whether projections have biases, `True` by default;
-            their initializer, `"glorot_uniform"` by default.
-        factor: Number above 0; the paper takes 1 to 3. Defaults to `1`.
+        num_heads: Integer. Number of heads. Defaults to `4`.
+        key_dim: Integer. Width of each head. Defaults to `None`: the query's width
+            divided by `num_heads`, rounded up.
+        factor: Float above 0. How many delays are kept, `factor * ln(L)`; the paper
+            takes 1 to 3. Defaults to `1`.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.
@@ -122,29 +125,50 @@ class AutoCorrelation(SeriesAttention):
         query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
         value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
+        mask: Boolean tensor of shape `(B, Tq)`, the same as `query_mask` under the
+            name by which Keras fills it in for a layer called on one tensor.
 
     Returns:
         Output of shape `(B, Tq, Dq)`, and with `return_attention_scores=True` the
         weights of shape `(B, H, Tq)`, a weight for each delay from 0 on.
 
     Raises:
-        ValueError: for an argument outside its set, and for shapes or masks that do
-            not fit.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Wu et al. 2021, https://arxiv.org/abs/2106.13008
+    Example:
+
+    ```python
+    series = np.random.normal(size=(2, 24, 8)).astype("float32")
+    output, weights = layers.AutoCorrelation(num_heads=2, factor=1)(
+        series, return_attention_scores=True
+    )
+    assert output.shape == (2, 24, 8)
+    assert weights.shape == (2, 2, 24)  # of the delays, 3 of them not 0
+    ```
+
+    References:
+        - Wu et al. 2021, https://arxiv.org/abs/2106.13008
     """
 
     weights_are = "lags"
     unbiased = ("query", "key")
 
-    def __init__(self, num_heads=4, key_dim=None, factor=1, **kwargs):
-        super().__init__(num_heads, key_dim, **kwargs)
+    def __init__(
+        self,
+        num_heads=4,
+        key_dim=None,
+        factor=1,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(num_heads, key_dim, use_bias, kernel_initializer, **kwargs)
         check_positive_number(type(self).__name__, factor=factor)
         self.factor = factor
 
-    def _attend(self, query, key, value, mask):
+    def _attend_heads(self, query, key, value, mask, training, need_weights):
         query, key, value = map(widen, (query, key, value))
         size = ops.shape(query)[2]
         length = any_key = None
@@ -168,7 +192,7 @@ class AutoCorrelation(SeriesAttention):
             output = take_steps(output, step_ranks(mask.query_mask))
         return output, weights
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (query_shape[0], self.num_heads, query_shape[1])
 
     def get_config(self):

@@ -3,16 +3,12 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.inputs import broadcast_mask
+from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.scores import dot_scores
-from attention_zoo.layers.core.validation import (
-    check_mask,
-    check_positive_integer,
-    check_rank,
-    check_rate,
-)
-from attention_zoo.layers.sequence.attention import empty_padding
-from attention_zoo.layers.series._shared import SeriesAttention
+from attention_zoo.layers.core.validation import check_positive_integer, check_rank
+from attention_zoo.layers.series._shared import SeriesAttention, SeriesLayer
 
 LARGEST_LOG = 10.0  # of tau either way, so that no outlier overflows a score
 
@@ -34,7 +30,7 @@ def mean_and_deviation(x, mask=None):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class DeStationaryFactors(keras.layers.Layer):
+class DeStationaryFactors(SeriesLayer):
     """Scale `tau` and shift `delta` of the scores, learned from a series' statistics.
 
     With `mu` and `sigma` the mean and the standard deviation over the steps that are
@@ -49,7 +45,7 @@ class DeStationaryFactors(keras.layers.Layer):
     factors. The parts are called `tau_hidden`, `tau`, `delta_hidden` and `delta`.
 
     Args:
-        hidden_units: Width of both hidden layers. Defaults to `64`.
+        hidden_units: Integer. Width of both hidden layers. Defaults to `64`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`, the series before it was normalised.
@@ -58,17 +54,28 @@ class DeStationaryFactors(keras.layers.Layer):
     Returns:
         `tau` of shape `(B, 1)` and `delta` of shape `(B, T)`, 0 at padding.
 
-    Reference: Liu et al. 2022, https://arxiv.org/abs/2205.14415
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    series = np.random.normal(size=(2, 11, 5)).astype("float32")
+    tau, delta = layers.DeStationaryFactors(hidden_units=3)(series)
+    assert tau.shape == (2, 1)
+    assert delta.shape == (2, 11)
+    ```
+
+    References:
+        - Liu et al. 2022, https://arxiv.org/abs/2205.14415
     """
 
-    family = "series"
-    weights_are = None
+    call_options = ()
 
     def __init__(self, hidden_units=64, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(type(self).__name__, hidden_units=hidden_units)
         self.hidden_units = hidden_units
-        self.supports_masking = True
 
     def build(self, input_shape):
         input_shape = tuple(input_shape)
@@ -91,10 +98,7 @@ class DeStationaryFactors(keras.layers.Layer):
         return hidden, output
 
     def call(self, inputs, mask=None):
-        owner = type(self).__name__
-        check_rank(owner, 3, inputs=inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        inputs = empty_padding(inputs, mask)
+        inputs, mask = self._mask_inputs(inputs, mask)
         mean, deviation = (
             ops.cast(x, inputs.dtype) for x in mean_and_deviation(widen(inputs), mask)
         )
@@ -103,7 +107,7 @@ class DeStationaryFactors(keras.layers.Layer):
         tau = ops.exp(ops.clip(log_tau, -LARGEST_LOG, LARGEST_LOG))
         mean = ops.broadcast_to(mean, ops.shape(inputs))
         of_steps = ops.concatenate([mean, inputs], axis=-1)  # (B, T, 2D)
-        delta = empty_padding(self._delta_output(self._delta_hidden(of_steps)), mask)
+        delta = zero_padding(self._delta_output(self._delta_hidden(of_steps)), mask)
         return tau, ops.squeeze(delta, -1)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -111,13 +115,6 @@ class DeStationaryFactors(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 1), tuple(input_shape[:2])
-
-    def compute_output_spec(self, inputs, mask=None):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
-        return tuple(
-            keras.KerasTensor(shape, dtype=self.compute_dtype)
-            for shape in self.compute_output_shape(inputs.shape)
-        )
 
     def get_config(self):
         return {**super().get_config(), "hidden_units": self.hidden_units}
@@ -150,14 +147,32 @@ class DeStationaryAttention(SeriesAttention):
     `key` has no bias, which the softmax would cancel.
 
     Args:
-        num_heads, key_dim, use_bias, kernel_initializer: As in `AutoCorrelation`.
-        hidden_units: Width of the hidden layers of `factors`. Defaults to `64`.
-        dropout: Share of the weights that is dropped in training. Defaults to `0.0`.
-        seed: Python integer for dropout. Defaults to `None`.
+        num_heads: Integer. Number of heads. Defaults to `4`.
+        key_dim: Integer. Width of each head. Defaults to `None`: the query's width
+            divided by `num_heads`, rounded up.
+        hidden_units: Integer. Width of the hidden layers of `factors`.
+            Defaults to `64`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        seed: Integer. Seed of the dropout. Defaults to `None`.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
 
-    Call arguments: As in `AutoCorrelation`, and
-        use_causal_mask: Whether query `i` sees keys up to `i` only. `factors` look at
-            the whole value all the same.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`. Defaults to `query`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only. The
+            `factors` look at the whole value all the same.
+        mask: Boolean tensor of shape `(B, Tq)`, the same as `query_mask` under the
+            name by which Keras fills it in for a layer called on one tensor.
         tau: Tensor of shape `(B, 1)`. Defaults to 1 beside a `delta`.
         delta: Tensor of shape `(B, Tv)`. Defaults to 0 beside a `tau`.
 
@@ -166,12 +181,26 @@ class DeStationaryAttention(SeriesAttention):
         weights of shape `(B, H, Tq, Tv)`, dropout included.
 
     Raises:
-        ValueError: for an argument outside its set, for shapes or masks that do not
-            fit, and for a call without factors where the first call had them.
+        ValueError: If an argument is invalid, if shapes or masks are incompatible, or
+            if a call has no factors where the first call had them.
 
-    Reference: Liu et al. 2022, https://arxiv.org/abs/2205.14415
+    Example:
+
+    ```python
+    series = np.random.normal(size=(2, 11, 8)).astype("float32")
+    layer = layers.DeStationaryAttention(num_heads=2, hidden_units=3)
+    assert layer(series).shape == (2, 11, 8)  # with factors of its own
+
+    tau, delta = layers.DeStationaryFactors(hidden_units=3)(series)
+    layer = layers.DeStationaryAttention(num_heads=2)
+    assert layer(series, tau=tau, delta=delta).shape == (2, 11, 8)
+    ```
+
+    References:
+        - Liu et al. 2022, https://arxiv.org/abs/2205.14415
     """
 
+    call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")
     unbiased = ("key",)
 
     def __init__(
@@ -181,16 +210,14 @@ class DeStationaryAttention(SeriesAttention):
         hidden_units=64,
         dropout=0.0,
         seed=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        super().__init__(num_heads, key_dim, **kwargs)
-        owner = type(self).__name__
-        check_positive_integer(owner, hidden_units=hidden_units)
-        check_rate(owner, dropout=dropout)
+        super().__init__(num_heads, key_dim, use_bias, kernel_initializer, **kwargs)
+        check_positive_integer(type(self).__name__, hidden_units=hidden_units)
         self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
+        self._set_dropout(dropout, seed)
         self._factors = None
 
     def build(
@@ -260,47 +287,42 @@ class DeStationaryAttention(SeriesAttention):
         return_attention_scores=False,
         training=None,
         use_causal_mask=False,
+        mask=None,
         tau=None,
         delta=None,
     ):
         series = query if value is None else value
         self._check_factors(query.shape, series.shape, tau, delta)
-        query, key, value, mask = self._heads(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
+        return self._run(
+            (query, value, key),
+            (mask if query_mask is None else query_mask, value_mask, key_mask),
+            (attention_mask, use_causal_mask),
+            return_attention_scores,
+            training,
+            tau=tau,
+            delta=delta,
         )
-        mask.causal = use_causal_mask
-        tau, delta = self._find_factors(series, mask, tau, delta)
+
+    def _attend(self, query, value, key, mask, *args, tau, delta):
+        mask.key_mask = broadcast_mask(mask.key_mask, value)
+        factors = self._find_factors(value, mask, tau, delta)
+        return super()._attend(query, value, key, mask, *args, factors=factors)
+
+    def _attend_heads(self, query, key, value, mask, training, need_weights, factors):
+        tau, delta = factors
         rows, length = ops.shape(query)[2], ops.shape(key)[2]
         scores = widen(dot_scores(query / query.shape[-1] ** 0.5, key))
         scores = tau * scores + delta / query.shape[-1] ** 0.5
         weights = masked_softmax(scores, mask.rows(rows, length))
-        if training and self.dropout:
-            weights = keras.random.dropout(
-                weights, self.dropout, seed=self.seed_generator
-            )
-        output = ops.matmul(ops.cast(weights, value.dtype), value)
-        return self._join(output, weights, mask, length, return_attention_scores)
+        weights = self._drop(weights, training)
+        return ops.matmul(ops.cast(weights, value.dtype), value), weights
 
     def compute_output_spec(
-        self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-        tau=None,
-        delta=None,
+        self, query, value=None, key=None, *args, tau=None, delta=None, **kwargs
     ):
-        value = query if value is None else value
-        self._check_factors(query.shape, value.shape, tau, delta)
-        return super().compute_output_spec(
-            query, value, key, return_attention_scores=return_attention_scores
-        )
+        series = query if value is None else value
+        self._check_factors(query.shape, series.shape, tau, delta)
+        return super().compute_output_spec(query, value, key, *args, **kwargs)
 
     def get_config(self):
         config = {

@@ -4,7 +4,11 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
-from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.core.validation import (
+    check_choice,
+    check_positive_integer,
+    is_integer,
+)
 from attention_zoo.layers.series._fourier import (
     MODE_SELECTIONS,
     choose_modes,
@@ -22,7 +26,7 @@ def check_modes(owner, num_modes, mode_select, seed):
     """Raises `ValueError` unless the choice of modes can be made, and made again."""
     check_positive_integer(owner, num_modes=num_modes)
     check_choice(owner, MODE_SELECTIONS, mode_select=mode_select)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_integer(seed) or seed < 0:
         raise ValueError(
             f"Invalid value for argument `seed` of `{owner}`. Expected an integer of "
             "at least 0, since weights belong to the modes that it chooses. "
@@ -88,12 +92,27 @@ class FourierAttention(SeriesAttention):
     Weights, beside the projections': `kernel_real` and `kernel_imag` `(H, M, K, K)`.
 
     Args:
-        num_heads, key_dim, use_bias, kernel_initializer: As in `AutoCorrelation`.
-        num_modes: Number of modes `M`; the paper takes 64. Defaults to `32`.
-        mode_select: `"low"` or `"random"`. Defaults to `"random"`.
+        num_heads: Integer. Number of heads. Defaults to `4`.
+        key_dim: Integer. Width of each head. Defaults to `None`: the query's width
+            divided by `num_heads`, rounded up.
+        num_modes: Integer. Number of modes `M`; the paper takes 64. Defaults to `32`.
+        mode_select: String, `"low"` or `"random"`. Defaults to `"random"`.
         seed: Integer of at least 0 that chooses the random modes. Defaults to `0`.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
 
-    Call arguments: As in `AutoCorrelation`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`. Defaults to `query`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
+        mask: Boolean tensor of shape `(B, Tq)`, the same as `query_mask` under the
+            name by which Keras fills it in for a layer called on one tensor.
 
     Returns:
         Output of shape `(B, Tq, Dq)`, and with `return_attention_scores=True` the
@@ -101,10 +120,19 @@ class FourierAttention(SeriesAttention):
         frequencies.
 
     Raises:
-        ValueError: for an argument outside its set, and for shapes or masks that do
-            not fit.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Zhou et al. 2022, https://arxiv.org/abs/2201.12740
+    Example:
+
+    ```python
+    future = np.random.normal(size=(2, 7, 8)).astype("float32")
+    past = np.random.normal(size=(2, 24, 8)).astype("float32")
+    output = layers.FourierAttention(num_heads=2, num_modes=3)(future, past)
+    assert output.shape == (2, 7, 8)
+    ```
+
+    References:
+        - Zhou et al. 2022, https://arxiv.org/abs/2201.12740
     """
 
     weights_are = "frequencies"
@@ -116,9 +144,11 @@ class FourierAttention(SeriesAttention):
         num_modes=32,
         mode_select="random",
         seed=0,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        super().__init__(num_heads, key_dim, **kwargs)
+        super().__init__(num_heads, key_dim, use_bias, kernel_initializer, **kwargs)
         check_modes(type(self).__name__, num_modes, mode_select, seed)
         self.num_modes = num_modes
         self.mode_select = mode_select
@@ -143,7 +173,7 @@ class FourierAttention(SeriesAttention):
     def _kernel(self, dtype):
         return ops.cast(self.kernel_real, dtype), ops.cast(self.kernel_imag, dtype)
 
-    def _attend(self, query, key, value, mask):
+    def _attend_heads(self, query, key, value, mask, training, need_weights):
         query, key, value = map(widen, (query, key, value))
         rows, length = ops.shape(query)[2], ops.shape(key)[2]
         asking = Modes(rows, mask.query_mask, self.num_modes, self._places)
@@ -163,7 +193,7 @@ class FourierAttention(SeriesAttention):
         modes = [ops.matmul(weights, part) for part in asked.transform(value)]
         return asking.invert(mix_modes(modes, self._kernel(query.dtype))), weights
 
-    def _scores_shape(self, query_shape, value_shape):
+    def compute_scores_shape(self, query_shape, value_shape):
         return (query_shape[0], self.num_heads, self.num_modes, self.num_modes)
 
     def get_config(self):

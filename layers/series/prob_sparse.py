@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST
+from attention_zoo.layers.core.inputs import max_or_zeros
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
-from attention_zoo.layers.core.recording import recording
 from attention_zoo.layers.core.scores import dot_scores
-from attention_zoo.layers.core.validation import check_positive_integer, check_rate
+from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.series._shared import (
     SeriesAttention,
     take_steps,
@@ -24,7 +24,7 @@ def log_count(length, factor):
 
     Args:
         length: Integer, or integer tensor of any shape.
-        factor: Positive integer.
+        factor: Integer of at least 1.
     """
     if isinstance(length, int):
         return max(1, min(length, factor * int((length > POWERS_OF_E).sum())))
@@ -66,7 +66,7 @@ def sparsity(query, sampled, visible):
     scores = dot_scores(query, sampled)
     seen = ops.cast(visible, scores.dtype)
     count = ops.maximum(ops.sum(seen, axis=-1), 1)
-    highest = ops.max(ops.where(visible, scores, LOWEST), axis=-1)
+    highest = max_or_zeros(ops.where(visible, scores, LOWEST), axis=-1)
     return highest - ops.sum(scores * seen, axis=-1) / count
 
 
@@ -117,14 +117,29 @@ class ProbSparseAttention(SeriesAttention):
     `key` has no bias, which the softmax would cancel.
 
     Args:
-        num_heads, key_dim, use_bias, kernel_initializer: As in `AutoCorrelation`.
-        factor: Positive integer `c`. Defaults to `5`.
-        dropout: Share of the softmax weights that is dropped in training. Defaults to
-            `0.0`.
-        seed: Python integer for dropout. Defaults to `None`.
+        num_heads: Integer. Number of heads. Defaults to `4`.
+        key_dim: Integer. Width of each head. Defaults to `None`: the query's width
+            divided by `num_heads`, rounded up.
+        factor: Integer `c` of at least 1. Defaults to `5`.
+        dropout: Float in [0, 1). Dropout rate applied to the softmax weights.
+            Defaults to `0.0`.
+        seed: Integer. Seed of the dropout. Defaults to `None`.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
 
-    Call arguments: As in `AutoCorrelation`, and
-        use_causal_mask: Whether query `i` sees keys up to `i` only.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`. Defaults to `query`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
+        training: Boolean. Whether dropout is applied.
+        mask: Boolean tensor of shape `(B, Tq)`, the same as `query_mask` under the
+            name by which Keras fills it in for a layer called on one tensor.
 
     Returns:
         Output of shape `(B, Tq, Dq)`, and with `return_attention_scores=True` the
@@ -132,25 +147,38 @@ class ProbSparseAttention(SeriesAttention):
         out.
 
     Raises:
-        ValueError: for an argument outside its set, and for shapes or masks that do
-            not fit.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Zhou et al. 2021, https://arxiv.org/abs/2012.07436
+    Example:
+
+    ```python
+    series = np.random.normal(size=(2, 24, 8)).astype("float32")
+    layer = layers.ProbSparseAttention(num_heads=2, factor=1)
+    assert layer(series, use_causal_mask=True).shape == (2, 24, 8)
+    ```
+
+    References:
+        - Zhou et al. 2021, https://arxiv.org/abs/2012.07436
     """
 
+    call_options = ("use_causal_mask", "return_attention_scores")
     unbiased = ("key",)
 
     def __init__(
-        self, num_heads=4, key_dim=None, factor=5, dropout=0.0, seed=None, **kwargs
+        self,
+        num_heads=4,
+        key_dim=None,
+        factor=5,
+        dropout=0.0,
+        seed=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
     ):
-        super().__init__(num_heads, key_dim, **kwargs)
-        owner = type(self).__name__
-        check_positive_integer(owner, factor=factor)
-        check_rate(owner, dropout=dropout)
+        super().__init__(num_heads, key_dim, use_bias, kernel_initializer, **kwargs)
+        check_positive_integer(type(self).__name__, factor=factor)
         self.factor = factor
-        self.dropout = dropout
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
+        self._set_dropout(dropout, seed)
 
     def _sampled_keys(self, mask, length):
         """Returns the positions of the sampled keys, `(B, U)`, and which are any."""
@@ -185,7 +213,7 @@ class ProbSparseAttention(SeriesAttention):
             used = slot < ops.expand_dims(own, (1, 2))
         return ops.top_k(ops.stop_gradient(measure), slots)[1], used
 
-    def _attend(self, query, key, value, mask, training=False, need_weights=True):
+    def _attend_heads(self, query, key, value, mask, training, need_weights):
         query, key, value = map(widen, (query, key, value))
         query = query / query.shape[-1] ** 0.5
         rows, length = ops.shape(query)[2], ops.shape(key)[2]
@@ -201,8 +229,7 @@ class ProbSparseAttention(SeriesAttention):
             )
             visible = ops.logical_and(visible, past)
         few = masked_softmax(dot_scores(few, key), visible)  # (B, H, u, Tv)
-        if training and self.dropout:
-            few = keras.random.dropout(few, self.dropout, seed=self.seed_generator)
+        few = self._drop(few, training)
         place = ops.one_hot(index, rows, dtype=query.dtype)
         place = place * ops.cast(ops.expand_dims(used, -1), place.dtype)
         place = ops.swapaxes(place, 2, 3)  # (B, H, Tq, u)
@@ -217,43 +244,6 @@ class ProbSparseAttention(SeriesAttention):
         dense = masked_softmax(ops.zeros_like(equal, dtype=query.dtype), equal)
         weights = ops.where(chosen, ops.matmul(place, few), dense)
         return output, weights
-
-    def call(
-        self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, key, value, mask = self._heads(
-            query, value, key, query_mask, value_mask, key_mask
-        )
-        mask.causal = use_causal_mask
-        wanted = return_attention_scores or recording()
-        output, weights = self._attend(query, key, value, mask, training, wanted)
-        length = ops.shape(key)[2]
-        return self._join(output, weights, mask, length, return_attention_scores)
-
-    def compute_output_spec(
-        self,
-        query,
-        value=None,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        return super().compute_output_spec(
-            query, value, key, return_attention_scores=return_attention_scores
-        )
 
     def get_config(self):
         config = {"factor": self.factor, "dropout": self.dropout, "seed": self.seed}

@@ -4,13 +4,8 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.core.validation import (
-    check_mask,
-    check_positive_integer,
-    check_rank,
-)
-from attention_zoo.layers.sequence.attention import empty_padding
-from attention_zoo.layers.series._shared import visible_first
+from attention_zoo.layers.core.validation import check_positive_integer, check_rank
+from attention_zoo.layers.series._shared import SeriesLayer, visible_first
 
 
 def latest_states(inputs, mask, count):
@@ -37,7 +32,7 @@ def latest_states(inputs, mask, count):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class TemporalPatternAttention(keras.layers.Layer):
+class TemporalPatternAttention(SeriesLayer):
     """Each feature of a series is weighed by the pattern of its past: one vector.
 
     `h` is the last step that is not padding, `w` the window, `k` the number of filters.
@@ -54,27 +49,36 @@ class TemporalPatternAttention(keras.layers.Layer):
     states of a recurrent layer. A row of padding gives zeros.
 
     Args:
-        window: Number `w` of earlier steps that are looked at.
-        num_filters: Number `k` of filters. Defaults to `32`.
+        window: Integer. Number `w` of earlier steps that are looked at.
+        num_filters: Integer. Number `k` of filters. Defaults to `32`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.
         mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of shape `(B, D)`, and with `return_attention_scores=True` the weights of
         shape `(B, D)`.
 
     Raises:
-        ValueError: for an argument that is no positive integer, and for inputs of
-            another rank.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Shih et al. 2019, https://arxiv.org/abs/1809.04206
+    Example:
+
+    ```python
+    states = np.random.normal(size=(2, 11, 5)).astype("float32")
+    layer = layers.TemporalPatternAttention(window=7, num_filters=3)
+    output, weights = layer(states, return_attention_scores=True)
+    assert output.shape == (2, 5)
+    assert weights.shape == (2, 5)  # one for each feature
+    ```
+
+    References:
+        - Shih et al. 2019, https://arxiv.org/abs/1809.04206
     """
 
-    family = "series"
     weights_are = "features"
 
     def __init__(self, window, num_filters=32, **kwargs):
@@ -84,7 +88,6 @@ class TemporalPatternAttention(keras.layers.Layer):
         )
         self.window = window
         self.num_filters = num_filters
-        self.supports_masking = True
 
     def build(self, input_shape):
         check_rank(type(self).__name__, 3, inputs=tuple(input_shape))
@@ -98,10 +101,8 @@ class TemporalPatternAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        owner = type(self).__name__
-        check_rank(owner, 3, inputs=inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        states = latest_states(empty_padding(inputs, mask), mask, self.window + 1)
+        inputs, mask = self._mask_inputs(inputs, mask)
+        states = latest_states(inputs, mask, self.window + 1)
         last, past = states[:, 0], states[:, 1:]
         patterns = ops.matmul(ops.swapaxes(past, 1, 2), self.filters)  # (B, D, k)
         wanted = ops.matmul(last, ops.transpose(self.score_kernel))  # (B, k)
@@ -122,15 +123,8 @@ class TemporalPatternAttention(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])
 
-    def compute_output_spec(
-        self, inputs, mask=None, return_attention_scores=False, training=None
-    ):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
-        shape = self.compute_output_shape(inputs.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
+    def compute_scores_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
 
     def get_config(self):
         config = {"window": self.window, "num_filters": self.num_filters}

@@ -3,15 +3,16 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.recording import pause_recording, record
 from attention_zoo.layers.core.validation import (
-    check_mask,
+    check_optional_integers,
     check_positive_integer,
     check_rank,
     check_rate,
 )
-from attention_zoo.layers.sequence.attention import empty_padding
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
+from attention_zoo.layers.series._shared import SeriesLayer
 from attention_zoo.layers.transformer.feed_forward import FeedForward
 
 
@@ -24,7 +25,7 @@ def flat(x):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class TwoStageAttention(keras.layers.Layer):
+class TwoStageAttention(SeriesLayer):
     """Attention along time, then across variates through a few routers a segment.
 
     V variates are cut into S segments each, whose embeddings have width D. `c` is the
@@ -45,37 +46,51 @@ class TwoStageAttention(keras.layers.Layer):
     of padding is never seen and comes out as zeros.
 
     Args:
-        num_heads: Number of heads `H`; each has `D / H` features, rounded up. Defaults
-            to `4`.
-        num_routers: Number of routers `c`. Defaults to `10`, the authors' choice.
-        intermediate_dim: Width of the hidden layer of both `mlp`. Defaults to `None`:
-            4 D.
-        max_segments: Largest number of segments. Defaults to `None`: as many as the
-            inputs of the first call have.
-        dropout: Share of the weights that is dropped in training. Defaults to `0.0`.
+        num_heads: Integer. Number of heads `H`; each has `D / H` features, rounded up.
+            Defaults to `4`.
+        num_routers: Integer. Number of routers `c`. Defaults to `10`, the authors'
+            choice.
+        intermediate_dim: Integer. Width of the hidden layer of both `mlp`. Defaults to
+            `None`: 4 D.
+        max_segments: Integer. Largest number of segments. Defaults to `None`: as many
+            as the inputs of the first call have.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
         activation: Activation inside both `mlp`. Defaults to `"gelu"`.
-        seed: Python integer for dropout. Defaults to `None`.
+        seed: Integer. Seed of the dropout. Defaults to `None`.
 
     Call arguments:
         inputs: Tensor of shape `(B, V, S, D)`.
         mask: Boolean tensor of shape `(B, V, S)`, False for segments of padding; Keras
             fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the three weights. The parts `time`, `gather` and `distribute` record them.
 
     Raises:
-        ValueError: for an argument outside its set, for another rank, for more segments
-            than `max_segments`, and for an unknown number of segments without it.
+        ValueError: If an argument is invalid, if the inputs have another rank or more
+            segments than `max_segments`, or an unknown number of segments without it.
 
-    Reference: Zhang and Yan 2023, https://openreview.net/forum?id=vSVLM2j9eie
+    Example:
+
+    ```python
+    segments = np.random.normal(size=(2, 3, 5, 8)).astype("float32")
+    layer = layers.TwoStageAttention(num_heads=2, num_routers=4, intermediate_dim=7)
+    output, (time, gather, distribute) = layer(segments, return_attention_scores=True)
+    assert output.shape == (2, 3, 5, 8)
+    assert time.shape == (2, 3, 2, 5, 5)
+    assert gather.shape == (2, 5, 2, 4, 3)
+    assert distribute.shape == (2, 5, 2, 3, 4)
+    ```
+
+    References:
+        - Zhang and Yan 2023, https://openreview.net/forum?id=vSVLM2j9eie
     """
 
-    family = "series"
-    weights_are = None
+    rank = 4
 
     def __init__(
         self,
@@ -91,9 +106,9 @@ class TwoStageAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, num_heads=num_heads, num_routers=num_routers)
-        optional = {"intermediate_dim": intermediate_dim, "max_segments": max_segments}
-        given = {name: value for name, value in optional.items() if value is not None}
-        check_positive_integer(owner, **given)
+        check_optional_integers(
+            owner, intermediate_dim=intermediate_dim, max_segments=max_segments
+        )
         check_rate(owner, dropout=dropout)
         self.num_heads = num_heads
         self.num_routers = num_routers
@@ -102,7 +117,6 @@ class TwoStageAttention(keras.layers.Layer):
         self.dropout = dropout
         self.activation = keras.activations.get(activation)
         self.seed = seed
-        self.supports_masking = True
 
     def build(self, input_shape):
         shape = tuple(input_shape)
@@ -215,14 +229,11 @@ class TwoStageAttention(keras.layers.Layer):
         return ops.swapaxes(x, 1, 2), *weights
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        owner = type(self).__name__
-        self._check_inputs(inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:3]))
-        x = empty_padding(inputs, mask)
+        x, mask = self._mask_inputs(inputs, mask)
         with pause_recording():
             x, time = self._across_time(x, mask, training)
             x, gather, distribute = self._across_variates(x, mask, training)
-        output = empty_padding(x, mask)
+        output = zero_padding(x, mask)
         record(self._time, time)
         record(self._gather, gather)
         record(self._distribute, distribute)
@@ -232,34 +243,21 @@ class TwoStageAttention(keras.layers.Layer):
 
     def _check_inputs(self, shape):
         """Raises `ValueError` for another rank and for too many segments."""
-        owner = type(self).__name__
-        check_rank(owner, 4, inputs=shape)
+        super()._check_inputs(shape)
         most = self.routers.shape[0] if self.built else self.max_segments
         if most is not None and shape[2] is not None and shape[2] > most:
             raise ValueError(
-                f"`{owner}` has routers for fewer segments than there are. Expected "
-                f"at most {most}. Received: inputs.shape={tuple(shape)}"
+                f"`{type(self).__name__}` has routers for fewer segments than there "
+                f"are. Expected at most {most}. Received: inputs.shape={tuple(shape)}"
             )
 
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-    def compute_output_spec(
-        self, inputs, mask=None, return_attention_scores=False, training=None
-    ):
-        self._check_inputs(inputs.shape)
-        output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        batch, variates, segments, _ = inputs.shape
+    def compute_scores_shape(self, input_shape):
+        batch, variates, segments, _ = input_shape
         heads, few = self.num_heads, self.num_routers
-        shapes = (
+        return (
             (batch, variates, heads, segments, segments),
             (batch, segments, heads, few, variates),
             (batch, segments, heads, variates, few),
-        )
-        return output, tuple(
-            keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes
         )
 
     def get_config(self):
