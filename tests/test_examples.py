@@ -14,7 +14,7 @@ import attention_zoo
 from attention_zoo import layers
 from attention_zoo.registry import MODELS
 
-# Public functions and classes outside `attention_zoo.__all__` and `attention_zoo.layers`.
+# Public, but in neither `attention_zoo.__all__` nor `attention_zoo.layers`.
 MORE = """
 attention_zoo.generation.beam_search.beam_search
 attention_zoo.generation.search.greedy
@@ -174,7 +174,7 @@ transformer_translator
 vision_transformer
 """
 
-# These have an example that does not run yet, and these an "As in": they shrink as well.
+# An example that does not run yet, and an "As in": these lists shrink as well.
 NOT_RUNNING = """
 # layers/recurrent/
 StepwiseAttention
@@ -250,7 +250,7 @@ PUBLIC = public_objects()
 
 
 def docstrings_of(value):
-    """Yields the docstring of an object, and for a class those of its public methods."""
+    """Yields the docstrings of an object and, for a class, of its public methods."""
     yield "", value.__dict__.get("__doc__") or ""
     if not inspect.isclass(value):
         return
