@@ -23,11 +23,11 @@ def draw_weights(layer):
     """Returns arrays in the order of our layer's weights, a list."""
     matrix, vector = (WIDTH, WIDTH), (WIDTH,)
     sizes = {
-        "additive": [vector, matrix, matrix, vector],
-        "multi_head": [
-            *[(WIDTH, HEADS, KEY_DIM), (HEADS, KEY_DIM)] * 3,
-            *[(HEADS, KEY_DIM, WIDTH), vector],
-        ],
+        "additive": (vector, matrix, matrix, vector),
+        "multi_head": (
+            *((WIDTH, HEADS, KEY_DIM), (HEADS, KEY_DIM)) * 3,
+            *((HEADS, KEY_DIM, WIDTH), vector),
+        ),
     }
     drawn = _steps.draw(*sizes.get(layer, ()), seed=1)
     return [array / WIDTH**0.5 for array in drawn]
@@ -81,21 +81,11 @@ def keras_model(layer, which, sizes):
     output = build(layer, query, key, value)
     model = keras.Model(inputs if len(inputs) > 1 else inputs[0], output)
     weights = draw_weights(layer)
-    if layer == "additive" and which == "keras":
+    if layer == "additive" and which == "keras":  # two dense layers come first
         scale, query_kernel, key_kernel, bias = weights
-        weights = _arranged(
-            model,
-            query=[query_kernel, bias],
-            key=[key_kernel],
-            score=[scale],
-        )
+        weights = [query_kernel, bias, key_kernel, scale]
     model.set_weights(weights)
     return model
-
-
-def _arranged(model, **weights):
-    """Returns arrays given by the names of layers, in the order of the model's."""
-    return [array for layer in model.layers for array in weights.get(layer.name, ())]
 
 
 def _ours(layer, query, key, value):
@@ -114,9 +104,9 @@ def _keras(layer, query, key, value):
     if layer == "multi_head":
         return layers.MultiHeadAttention(HEADS, KEY_DIM)(query, value)
     if layer == "additive":
-        query = layers.Dense(WIDTH, name="query")(query)
-        key = layers.Dense(WIDTH, use_bias=False, name="key")(key)
-        return layers.AdditiveAttention(name="score")([query, value, key])
+        query = layers.Dense(WIDTH)(query)
+        key = layers.Dense(WIDTH, use_bias=False)(key)
+        return layers.AdditiveAttention()([query, value, key])
     if layer != "dot":
         query = query * query.shape[-1] ** -0.5
     return layers.Attention()([query, value, key])
@@ -126,66 +116,34 @@ def torch_module(layer, which):
     """Returns a function or module of PyTorch with the same weights."""
     from torch.nn import functional
 
-    if layer == "multi_head":
-        return _torch_multi_head(which)
-    if layer == "additive":
-        return _torch_additive()
+    from benchmarks import _torch_blocks
 
-    def attend(query, key, value):
+    modules = {
+        ("additive", "torch"): lambda: _torch_blocks.Additive(WIDTH, WIDTH, WIDTH),
+        ("multi_head", "torch"): _torch_module,
+        ("multi_head", "torch_sdpa"): lambda: _torch_blocks.Attention(WIDTH, HEADS),
+    }
+    if (layer, which) in modules:
+        module = modules[layer, which]()
+        _torch_blocks.copy_weights(draw_weights(layer), module)
+        return module
+
+    def attend(*inputs):
         # Sequences of one head, or, as ours has them, heads as sequences.
-        if layer == "heads":
-            query, key, value = (
-                x.unflatten(0, (-1, HEADS)) for x in (query, key, value)
-            )
-        else:
-            query, key, value = (x.unsqueeze(1) for x in (query, key, value))
+        heads = (-1, HEADS if layer == "heads" else 1)
+        inputs = (x.unflatten(0, heads) for x in inputs)
         scale = 1.0 if layer == "dot" else None
-        output = functional.scaled_dot_product_attention(query, key, value, scale=scale)
+        output = functional.scaled_dot_product_attention(*inputs, scale=scale)
         return output.flatten(0, 1)
 
     return attend
 
 
-def _torch_additive():
-    """Returns a module of `sum_j softmax_j(v' tanh(W1 q_i + W2 k_j + b)) value_j`."""
+def _torch_module():
+    """Returns `torch.nn.MultiheadAttention` of a sequence on itself, no weights."""
     import torch
-
-    class Additive(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            parts = (torch.from_numpy(array) for array in draw_weights("additive"))
-            scale, query, key, bias = (torch.nn.Parameter(part) for part in parts)
-            self.scale, self.query, self.key, self.bias = scale, query, key, bias
-
-        def forward(self, query, key, value):
-            query = (query @ self.query + self.bias).unsqueeze(2)
-            hidden = torch.tanh(query + (key @ self.key).unsqueeze(1))
-            return torch.softmax(hidden @ self.scale, dim=-1) @ value
-
-    return Additive()
-
-
-def _torch_multi_head(which):
-    import torch
-    from torch.nn import functional
-
-    class Plain(torch.nn.Module):
-        """Dense layers around `scaled_dot_product_attention`, one for all inputs."""
-
-        def __init__(self):
-            super().__init__()
-            self.project = torch.nn.Linear(WIDTH, 3 * WIDTH)
-            self.join = torch.nn.Linear(WIDTH, WIDTH)
-
-        def forward(self, x):
-            parts = self.project(x).chunk(3, dim=-1)
-            heads = (p.unflatten(-1, (HEADS, KEY_DIM)).transpose(1, 2) for p in parts)
-            output = functional.scaled_dot_product_attention(*heads)
-            return self.join(output.transpose(1, 2).flatten(2))
 
     class Module(torch.nn.Module):
-        """`torch.nn.MultiheadAttention` of a sequence on itself, without weights."""
-
         def __init__(self):
             super().__init__()
             self.own = torch.nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
@@ -193,13 +151,4 @@ def _torch_multi_head(which):
         def forward(self, x):
             return self.own(x, x, x, need_weights=False)[0]
 
-    module = Plain() if which == "torch_sdpa" else Module()
-    arrays = [torch.from_numpy(array) for array in draw_weights("multi_head")]
-    kernels, biases = arrays[:-1:2], arrays[1::2]
-    turned = [kernel.reshape(WIDTH, WIDTH).T for kernel in kernels]
-    project = torch.cat(turned[:3]), torch.cat([b.flatten() for b in biases[:3]])
-    with torch.no_grad():
-        own = list(module.parameters())  # of the inputs, then of the output
-        for parameter, array in zip(own, (*project, turned[3], biases[3]), strict=True):
-            parameter.copy_(array)
-    return module
+    return Module()

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import math
+import types
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +27,38 @@ class Entry:
     tiny: dict = dataclasses.field(default_factory=dict)
 
 
-CLASSES, IMAGE = 10, (28, 28, 1)
 WORDS, SENTENCE = 200, 16  # lengths of texts
-VOCABULARY = {"source_vocabulary_size": 4000, "target_vocabulary_size": 4000}
-FEW_WORDS = {"source_vocabulary_size": 19, "target_vocabulary_size": 19}
-ETT = {"horizon": 720, "num_variates": 7}
+VOCABULARIES = ("source_vocabulary_size", "target_vocabulary_size")
 TINY_IMAGE = {"num_classes": 3, "input_shape": (8, 8, 1)}
 TINY_SERIES = {"lookback": 8, "horizon": 5, "num_variates": 3}
 TINY_BLOCKS = {"num_layers": 1, "num_heads": 2, "width": 8}
+TINY_CELLS = {"embedding_dim": 5, "units": 3}
+
+
+def _images(recipe, **tiny):
+    """Returns the entry of a classifier of images."""
+    sizes = {"num_classes": 10, "input_shape": (28, 28, 1)}
+    tiny = TINY_IMAGE | tiny
+    return Entry(f"{recipe}_fashion_mnist", sizes, "28x28x1", tiny=tiny)
+
+
+def _series(recipe, lookback=96, **tiny):
+    """Returns the entry of a forecaster."""
+    sizes = {"lookback": lookback, "horizon": 720, "num_variates": 7}
+    tiny = TINY_SERIES | tiny
+    return Entry(f"{recipe}_etth1", sizes, f"{lookback}x7 to 720x7", tiny=tiny)
+
+
+def _translator(recipe, batch=None, **tiny):
+    """Returns the entry of a translator."""
+    sizes, tiny = (
+        dict.fromkeys(VOCABULARIES, 4000),
+        dict.fromkeys(VOCABULARIES, 19) | tiny,
+    )
+    shape = f"{SENTENCE} to {SENTENCE} words"
+    return Entry(f"{recipe}_multi30k", sizes, shape, batch, tiny=tiny)
+
+
 ENTRIES = {
     "attention_lstm": Entry(
         "attention_lstm_imdb",
@@ -41,56 +66,23 @@ ENTRIES = {
         f"{WORDS} words",
         batch=64,
         alone=True,
-        tiny={"vocabulary_size": 19, "embedding_dim": 5, "units": 3},
+        tiny={"vocabulary_size": 19, **TINY_CELLS},
     ),
-    "cbam_resnet": Entry(
-        "cbam_resnet_fashion_mnist",
-        {"num_classes": CLASSES, "input_shape": IMAGE},
-        "28x28x1",
-        tiny={**TINY_IMAGE, "depth": 8, "width": 16},
+    "cbam_resnet": _images("cbam_resnet", depth=8, width=16),
+    "vision_transformer": _images("vision_transformer", **TINY_BLOCKS),
+    "attention_forecaster": _series(
+        "attention_forecaster", segment_length=2, step_length=2, units=3
     ),
-    "vision_transformer": Entry(
-        "vision_transformer_fashion_mnist",
-        {"num_classes": CLASSES, "input_shape": IMAGE},
-        "28x28x1",
-        tiny={**TINY_IMAGE, **TINY_BLOCKS},
+    "inverted_transformer": _series("inverted_transformer", **TINY_BLOCKS),
+    "patch_transformer": _series(
+        "patch_transformer", 336, patch_length=4, stride=2, **TINY_BLOCKS
     ),
-    "attention_forecaster": Entry(
-        "attention_forecaster_etth1",
-        {"lookback": 96, **ETT},
-        "96x7 to 720x7",
-        tiny={**TINY_SERIES, "segment_length": 2, "step_length": 2, "units": 3},
+    "autocorrelation_forecaster": _series(
+        "autocorrelation_forecaster", trend_length=3, **TINY_BLOCKS
     ),
-    "inverted_transformer": Entry(
-        "inverted_transformer_etth1",
-        {"lookback": 96, **ETT},
-        "96x7 to 720x7",
-        tiny={**TINY_SERIES, **TINY_BLOCKS},
-    ),
-    "patch_transformer": Entry(
-        "patch_transformer_etth1",
-        {"lookback": 336, **ETT},
-        "336x7 to 720x7",
-        tiny={**TINY_SERIES, **TINY_BLOCKS, "patch_length": 4, "stride": 2},
-    ),
-    "autocorrelation_forecaster": Entry(
-        "autocorrelation_forecaster_etth1",
-        {"lookback": 96, **ETT},
-        "96x7 to 720x7",
-        tiny={**TINY_SERIES, **TINY_BLOCKS, "trend_length": 3},
-    ),
-    "rnn_translator": Entry(
-        "rnn_translator_multi30k",
-        VOCABULARY,
-        f"{SENTENCE} to {SENTENCE} words",
-        tiny={**FEW_WORDS, "embedding_dim": 5, "units": 3},
-    ),
-    "transformer_translator": Entry(
-        "transformer_translator_multi30k",
-        VOCABULARY,
-        f"{SENTENCE} to {SENTENCE} words",
-        batch=64,
-        tiny={**FEW_WORDS, **TINY_BLOCKS, "intermediate_dim": 7},
+    "rnn_translator": _translator("rnn_translator", **TINY_CELLS),
+    "transformer_translator": _translator(
+        "transformer_translator", 64, intermediate_dim=7, **TINY_BLOCKS
     ),
 }
 
@@ -139,8 +131,8 @@ def make_data(kind, config, batch, tiny=False, padded=False):
         ids = texts(config["vocabulary_size"], 5 if tiny else WORDS)
         return [ids], draw.integers(2, size=batch)
     length = 5 if tiny else SENTENCE
-    keys = ("source_vocabulary_size", "target_vocabulary_size")
-    source, target, labels = (texts(config[k], length) for k in (*keys, keys[1]))
+    keys = (*VOCABULARIES, VOCABULARIES[1])
+    source, target, labels = (texts(config[key], length) for key in keys)
     return [source, target], labels.astype("int64")
 
 
@@ -204,16 +196,16 @@ def make_pair(name, config):
     import torch
 
     import attention_zoo
-    from benchmarks import _torch_weights
+    from benchmarks import _torch_blocks, _torch_models
 
     keras.utils.set_random_seed(0)
     torch.manual_seed(0)
     model = attention_zoo.create(name, **config)
-    twin = _torch_weights.make_twin(name, config)
+    twin = _torch_models.TWINS[name](types.SimpleNamespace(**config))
     ours = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    theirs = _torch_weights.count_parameters(twin)
+    theirs = _torch_blocks.count_parameters(twin)
     assert ours == theirs, f"{name}: {ours} parameters here, {theirs} in PyTorch"
-    _torch_weights.copy_weights(model, twin)
+    _torch_blocks.copy_weights(model.get_weights(), twin)
     return model, twin
 
 

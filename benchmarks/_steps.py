@@ -62,41 +62,32 @@ def _jax_step(model, arrays, what):
     weights = [variable.value for variable in model.trainable_variables]
     state = [variable.value for variable in model.non_trainable_variables]
 
-    @jax.jit
-    def forward(inputs, weights):
-        return [model.stateless_call(weights, state, _packed(inputs))[0]]
+    def call(inputs, weights, training):
+        return model.stateless_call(weights, state, _packed(inputs), training=training)
 
     def loss(inputs, weights):
-        output, moved = model.stateless_call(
-            weights, state, _packed(inputs), training=True
-        )
+        output, moved = call(inputs, weights, True)
         return (output**2).mean(), (output, moved)
 
-    @jax.jit
     def training(inputs, weights):
         derive = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
         (_, (output, moved)), (by_inputs, by_weights) = derive(inputs, weights)
         return [output, *by_inputs, *by_weights, *moved]
 
-    step = training if what == "training" else forward
+    def forward(inputs, weights):
+        return [call(inputs, weights, False)[0]]
+
+    step = jax.jit(training if what == "training" else forward)
     compiled = step.lower(inputs, weights).compile()
     return lambda: jax.block_until_ready(compiled(inputs, weights))
 
 
-def torch_step(module, inputs, what, parameters=None):
-    """Returns a step of a PyTorch module or function.
-
-    Args:
-        module: `torch.nn.Module`, or a function, of the inputs.
-        inputs: List of tensors.
-        what: `"forward"`, as at inference, or `"training"`.
-        parameters: List of tensors. Defaults to `None`: those of the module.
-    """
+def torch_step(module, inputs, what):
+    """Returns a step of a PyTorch module or function, as `keras_step` does."""
     import torch
 
     is_module = isinstance(module, torch.nn.Module)
-    if parameters is None:
-        parameters = list(module.parameters()) if is_module else []
+    parameters = list(module.parameters()) if is_module else []
 
     def forward():
         if is_module:
@@ -122,12 +113,12 @@ def _packed(inputs):
 
 
 def check_equal(ours, other, tolerance=1e-4, about=""):
-    """Raises `AssertionError` where arrays differ, by the size of the largest number.
+    """Raises `AssertionError` where arrays differ, by the size of the largest element.
 
     Args:
         ours: List of arrays or tensors.
         other: List of arrays or tensors of the same shapes; the longer list is cut.
-        tolerance: Float, of the largest number of each array.
+        tolerance: Float, of the largest element of each array.
         about: String, what is compared, for the message.
     """
     import numpy as np
@@ -136,8 +127,7 @@ def check_equal(ours, other, tolerance=1e-4, about=""):
         one, two = (np.asarray(x) for x in pair)
         size = max(float(np.abs(two).max()), 1e-30)
         np.testing.assert_allclose(
-            one / size,
-            two / size,
+            *(x / size for x in (one, two)),
             rtol=0,
             atol=tolerance,
             err_msg=f"{about}, result {i}",

@@ -1,7 +1,4 @@
-"""Vision attention in plain PyTorch, as one would write it, for maps `(B, C, H, W)`.
-
-The parameters stand in the order of the weights of our layers of the same names.
-"""
+"""Vision attention in plain PyTorch, as one would write it, for maps `(B, C, H, W)`."""
 
 import math
 
@@ -20,15 +17,21 @@ def mean_and_max(x):
     return torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
 
 
+def select(logits, maps):
+    """Returns the sum of maps, weighted for each channel by a softmax over them."""
+    gates = torch.softmax(logits.unflatten(1, (len(maps), -1)), dim=1).unbind(1)
+    return sum(m * spread(g) for m, g in zip(maps, gates, strict=True))
+
+
 class SqueezeExcite(nn.Module):
     def __init__(self, channels, ratio=16):
         super().__init__()
         hidden = -(-channels // ratio)
-        self.reduce = nn.Linear(channels, hidden, bias=False)
-        self.expand = nn.Linear(hidden, channels, bias=False)
-
-    def describe(self, vector):
-        return self.expand(F.relu(self.reduce(vector)))
+        self.describe = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(),
+            nn.Linear(hidden, channels, bias=False),
+        )
 
     def forward(self, x):
         return x * spread(torch.sigmoid(self.describe(x.mean((2, 3)))))
@@ -46,15 +49,13 @@ class EfficientChannelAttention(nn.Module):
         return x * spread(gate.squeeze(1))
 
 
-class CBAM(nn.Module):
+class CBAM(SqueezeExcite):
     def __init__(self, channels):
-        super().__init__()
-        self.channel = SqueezeExcite(channels)
+        super().__init__(channels)
         self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def forward(self, x):
-        describe = self.channel.describe
-        gate = describe(x.mean((2, 3))) + describe(x.amax((2, 3)))
+        gate = self.describe(x.mean((2, 3))) + self.describe(x.amax((2, 3)))
         x = x * spread(torch.sigmoid(gate))
         return x * torch.sigmoid(self.conv(mean_and_max(x)))
 
@@ -139,28 +140,25 @@ class CoordinateAttention(nn.Module):
         return x * gate * torch.sigmoid(self.columns(columns.transpose(2, 3)))
 
 
-class PlaneGate(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-        self.norm = nn.BatchNorm2d(1)
-
-    def forward(self, x):
-        return torch.sigmoid(self.norm(self.conv(mean_and_max(x))))
-
-
 class TripletAttention(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.planes = nn.ModuleList(PlaneGate() for _ in range(3))
+        self.planes = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(2, 1, 7, padding=3, bias=False),
+                nn.BatchNorm2d(1),
+                nn.Sigmoid(),
+            )
+            for _ in range(3)
+        )
 
     def forward(self, x):
         height_width, height_channel, width_channel = self.planes
-        gate = height_width(x)
-        turned = height_channel(x.permute(0, 3, 2, 1))  # (B, 1, H, C)
-        gate = gate + turned.permute(0, 3, 2, 1)
-        turned = width_channel(x.permute(0, 2, 3, 1))  # (B, 1, W, C)
-        return x * (gate + turned.permute(0, 3, 1, 2)) / 3
+        gate = height_width(mean_and_max(x))
+        plane = height_channel(mean_and_max(x.permute(0, 3, 2, 1)))  # (B, 1, H, C)
+        gate = gate + plane.permute(0, 3, 2, 1)
+        plane = width_channel(mean_and_max(x.permute(0, 2, 3, 1)))  # (B, 1, W, C)
+        return x * (gate + plane.permute(0, 3, 1, 2)) / 3
 
 
 class SimAM(nn.Module):
@@ -200,34 +198,35 @@ class SelectiveKernel(nn.Module):
             )
             for i in range(1, branches + 1)
         )
-        self.reduce = nn.Linear(channels, hidden, bias=False)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.select = nn.Linear(hidden, branches * channels, bias=False)
+        self.choose = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, branches * channels, bias=False),
+        )
 
     def forward(self, x):
         maps = [branch(x) for branch in self.branches]
-        hidden = F.relu(self.norm(self.reduce(sum(maps).mean((2, 3)))))
-        logits = self.select(hidden).unflatten(1, (len(maps), -1))
-        gates = torch.softmax(logits, dim=1).unbind(1)
-        return sum(m * spread(g) for m, g in zip(maps, gates, strict=True))
+        return select(self.choose(sum(maps).mean((2, 3))), maps)
 
 
 class SplitAttention(nn.Module):
     def __init__(self, channels, radix=2, ratio=4):
         super().__init__()
-        self.radix = radix
-        hidden = max(32, -(-radix * channels // ratio))
-        self.conv = nn.Conv2d(
-            channels, radix * channels, 3, padding=1, groups=radix, bias=False
+        self.radix, wide = radix, radix * channels
+        hidden = max(32, -(-wide // ratio))
+        self.split = nn.Sequential(
+            nn.Conv2d(channels, wide, 3, padding=1, groups=radix, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
         )
-        self.norm = nn.BatchNorm2d(radix * channels)
-        self.reduce = nn.Linear(channels, hidden, bias=False)
-        self.reduce_norm = nn.BatchNorm1d(hidden)
-        self.select = nn.Linear(hidden, radix * channels)
+        self.choose = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, wide),
+        )
 
     def forward(self, x):
-        maps = F.relu(self.norm(self.conv(x))).chunk(self.radix, dim=1)
-        hidden = F.relu(self.reduce_norm(self.reduce(sum(maps).mean((2, 3)))))
-        logits = self.select(hidden).unflatten(1, (self.radix, -1))
-        gates = torch.softmax(logits, dim=1).unbind(1)
-        return sum(m * spread(g) for m, g in zip(maps, gates, strict=True))
+        maps = self.split(x).chunk(self.radix, dim=1)
+        return select(self.choose(sum(maps).mean((2, 3))), maps)

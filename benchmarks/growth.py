@@ -13,22 +13,17 @@ upper three lengths: 1 is linear, 2 is quadratic. Writes
 `benchmarks/results/growth.csv` and `.json`.
 """
 
-import math
 import statistics
 from concurrent.futures.process import BrokenProcessPool
 
 from benchmarks import _method, _steps
 
 BATCH, WIDTH = 1, 64
-LENGTHS = (512, 1024, 2048, 4096)
+LENGTHS, SMOKE_LENGTHS = (512, 1024, 2048, 4096), (128, 256, 1024)
 FAMILIES = ("sequence", "linear", "self", "pooling", "series")
 OTHER_INPUTS = ("two_stage_attention",)  # takes segments of variates
 MOST_MEGABYTES, MOST_SECONDS = 3000.0, 20.0
 TIMED, SECONDS = 7, 1.0  # steps at each point, and about how long they may take
-
-
-def extend(parser):
-    parser.add_argument("--only", metavar="NAME", help="one attention, writes nothing")
 
 
 def names():
@@ -56,29 +51,30 @@ def make_model(name, length):
 
 def measure(name, length):
     """Returns seconds and peak megabytes of a training step, in a fresh process."""
-    for size in (64, length):  # the small one loads what has no size
-        model = make_model(name, size)
+
+    def make(size):
         array = _steps.draw((BATCH, size, WIDTH))
-        step = _steps.keras_step(model, array, "training")
-        peak = _method.measure_peak(step)
+        return _steps.keras_step(make_model(name, size), array, "training")
+
+    step, peak = _method.measure_peak(make, 64, length)
     once = _method.take_turns({"step": step}, 1, 0)["step"]
     more = min(TIMED, int(SECONDS / once[0]))
     seconds = _method.take_turns({"step": step}, more, 0)["step"] or once
     return statistics.median(seconds), peak
 
 
-def measure_all(name, lengths, call=_method.in_a_process):
+def measure_all(name, options):
     """Returns the points `(T, seconds, megabytes)` of one attention, and a note."""
     points = []
-    for length in lengths:
-        wanted = expect(points, length)
-        if wanted[0] > MOST_SECONDS or wanted[1] > MOST_MEGABYTES:
-            seconds, megabytes = wanted
-            return points, (
-                f"T {length} would take about {seconds:.0f} s and {megabytes:.0f} MB"
-            )
+    for length in SMOKE_LENGTHS if options.smoke else LENGTHS:
+        seconds, megabytes = expect(points, length)
+        if seconds > MOST_SECONDS or megabytes > MOST_MEGABYTES:
+            expected = f"{seconds:.0f} s and {megabytes:.0f} MB"
+            return points, f"T {length} would take about {expected}"
         try:
-            points.append((length, *call(measure, name, length)))
+            work = measure, name, length
+            call = measure if options.smoke else _method.in_a_process
+            points.append((length, *call(*work[options.smoke :])))
         except BrokenProcessPool:
             return points, f"the process of T {length} died"
     return points, ""
@@ -97,52 +93,29 @@ def expect(points, length):
 
 
 def exponent(points, column):
-    """Returns the slope of a logarithm over that of T, by least squares."""
-    xs = [math.log(point[0]) for point in points]
-    ys = [math.log(max(point[column], 1e-6)) for point in points]
-    return statistics.linear_regression(xs, ys).slope
+    """Returns the exponent in T of the seconds, column 1, or of the megabytes, 2."""
+    lengths, _, _ = columns = list(zip(*points, strict=True))
+    return _method.exponent(lengths, columns[column])
 
 
-def make_row(name, family, points, note):
+def race(name, options):
     """Returns the row of one attention."""
-    row = {"attention": name, "family": family}
-    row |= dict.fromkeys(("time_exponent", "memory_exponent"), "")
-    row |= dict.fromkeys(("ms_at_1024", "mb_at_1024", "T_max"), "")
+    points, note = measure_all(name, options)
+    row = {"attention": name, "family": names()[name]}
+    columns = ("time_exponent", "memory_exponent", "ms_at_1024", "mb_at_1024", "T_max")
+    row |= dict.fromkeys(columns, "")
     upper = points[-3:]
     if len(upper) > 1:
         row["time_exponent"] = round(exponent(upper, 1), 2)
         row["memory_exponent"] = round(exponent(upper, 2), 2)
-    if 1 < len(upper) < 3:
-        note = f"exponents of {len(upper)} lengths; {note}"
+    if len(upper) == 2:
+        note = f"exponents of 2 lengths; {note}"
     for length, seconds, megabytes in points:
         row["T_max"] = length
         if length == 1024:
-            row["ms_at_1024"] = float(f"{1000 * seconds:.4g}")
-            row["mb_at_1024"] = float(f"{megabytes:.4g}")
-    return row | {"note": note}
+            row["ms_at_1024"] = _method.digits(1000 * seconds)
+            row["mb_at_1024"] = _method.digits(megabytes)
+    return [row | {"note": note}]
 
 
-def in_this_process(function, *arguments):
-    return function(*arguments)
-
-
-def main(arguments):
-    summary = "How time and memory of each attention grow with the length."
-    options = _method.parse("growth", arguments, summary, extend)
-    found = names()
-    if options.only and options.only not in found:
-        print(f"growth: no attention {options.only!r} over sequences: {sorted(found)}")
-        return 2
-    if options.smoke:
-        chosen = options.only or "attention"
-        measured = measure_all(chosen, (128, 256, 1024), in_this_process)
-        _method.report([make_row(chosen, found[chosen], *measured)])
-        return 0
-    rows = []
-    for name in [options.only] if options.only else found:
-        rows.append(make_row(name, found[name], *measure_all(name, LENGTHS)))
-        _method.report(rows[-1:])
-    if not options.only:
-        title = "Growth of a training step with the length"
-        _method.write("growth", rows, options, title, batch=BATCH, width=WIDTH)
-    return 0
+main = _method.Race("growth", __doc__, race, names, smoke=("attention",))

@@ -43,32 +43,31 @@ def seconds(program):
     return clock, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
-def extend(parser):
-    """Adds the arguments of this race."""
-    parser.add_argument("--rounds", type=int, default=15, help="processes of each")
-
-
-def main(arguments):
-    options = _method.parse("imports", arguments, __doc__.splitlines()[0], extend)
-    rounds = 1 if options.smoke else options.rounds
+def race(_, options):
+    """Returns the rows of all programs, which take turns."""
     programs = dict(list(PROGRAMS.items())[: 2 if options.smoke else None])
-    if not options.smoke:
-        for program, _ in programs.values():
-            seconds(program)  # fills the caches of files and of bytecode
     times = {name: [] for name in programs}
-    for _ in range(rounds):
+    filling = not options.smoke  # a round fills the caches of files and of bytecode
+    for number in range(options.rounds + filling):
         for name, (program, _) in programs.items():
-            times[name].append(seconds(program))
+            taken = seconds(program)
+            times[name] += [taken] if number >= filling else []
     base = statistics.median(cpu for _, cpu in times["import keras"])
-    rows, kept = [], True
+    rows = []
     for name, (_, limit) in programs.items():
-        clock, cpu = (
-            statistics.median(column) for column in zip(*times[name], strict=True)
-        )
-        kept = kept and (limit is None or cpu / base <= limit)
+        columns = zip(*times[name], strict=True)
+        clock, cpu = (statistics.median(column) for column in columns)
         row = {"program": name, "clock_s": round(clock, 2), "cpu_s": round(cpu, 2)}
         row |= {"to_keras": round(cpu / base, 3), "promised": limit or ""}
         rows.append(row)
-    _method.report(rows)
-    _method.write("imports", rows, options, "", rounds=rounds)
-    return 0 if kept or options.smoke else 1
+    return rows
+
+
+def kept(rows):
+    """Returns whether each program takes no more than was promised."""
+    return all(row["to_keras"] <= (row["promised"] or 1) for row in rows)
+
+
+main = _method.Race(
+    "imports", __doc__, race, ("programs",), rounds=15, smoke_rounds=1, kept=kept
+)

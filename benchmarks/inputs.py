@@ -14,37 +14,7 @@ import time
 
 from benchmarks import _method
 
-RECIPES = (
-    "attention_lstm_reviews",
-    "attention_lstm_imdb",
-    "cbam_resnet_fashion_mnist",
-    "attention_forecaster_etth1",
-    "inverted_transformer_etth1",
-    "rnn_translator_dates",
-    "transformer_translator_multi30k",
-)
-SMOKE = RECIPES[:1]
 STEPS = 8  # of training in a round
-TITLE = "The input pipeline alone against the training step"
-
-
-def extend(parser):
-    """Adds the arguments of this race."""
-    parser.add_argument("--only", choices=RECIPES, help="one recipe; writes nothing")
-    parser.add_argument("--rounds", type=int, default=5, help="timed passes")
-
-
-def prepared(name, smoke):
-    """Returns a recipe and its pipeline; None where the data are not there."""
-    from attention_zoo.recipes.core import recipe as _recipe
-    from attention_zoo.recipes.core.errors import UserError
-
-    recipe = _recipe.get_recipe(name)
-    try:
-        return recipe, _recipe.load_pipeline(recipe, smoke=smoke)
-    except UserError as error:
-        print(f"left out: {error}")
-        return None
 
 
 def one_pass(dataset, steps):
@@ -66,15 +36,19 @@ def training(model, batches):
 
 
 def race(name, options):
-    """Returns the row of one recipe; None where its data are not there."""
-    from attention_zoo.recipes.engine import trainer as _run
+    """Returns the row of one recipe; none where its data are not there."""
+    from attention_zoo.recipes.core.errors import UserError
+    from attention_zoo.recipes.core.recipe import get_recipe, load_pipeline
+    from attention_zoo.recipes.engine import trainer
 
-    found = prepared(name, options.smoke)
-    if found is None:
-        return None
-    recipe, pipeline = found
+    recipe = get_recipe(name)
+    try:
+        pipeline = load_pipeline(recipe, smoke=options.smoke)
+    except UserError as error:
+        print(f"left out: {error}")
+        return []
     pipeline.initialise = lambda model: None  # word vectors take minutes to count
-    model = _run.compiled(recipe, pipeline, _run.USUAL)
+    model = trainer.compiled(recipe, pipeline, trainer.USUAL)
     dataset = pipeline.batches("train", seed=0)
     seconds = {"pipeline": [], "step": []}
     for number in range(options.rounds + 1):
@@ -83,24 +57,29 @@ def race(name, options):
         if number:  # the first round reads, traces and compiles
             seconds["pipeline"].append(alone)
             seconds["step"].append(step)
-    return {
+    row = {
         "recipe": name,
         "batch": recipe.batch_size,
         "batches": len(dataset),
         **_method.compare(seconds["pipeline"], seconds["step"]),
     }
+    return [row]
 
 
-def main(arguments):
-    options = _method.parse("inputs", arguments, __doc__.splitlines()[0], extend)
-    names = [options.only] if options.only else RECIPES
-    if options.smoke:
-        names, options.rounds = SMOKE, 2
-    rows = []
-    for name in names:
-        if row := race(name, options):
-            _method.report([row])
-            rows.append(row)
-    if rows and not options.only:
-        _method.write("inputs", rows, options, TITLE, rounds=options.rounds)
-    return 0
+main = _method.Race(
+    "inputs",
+    __doc__,
+    race,
+    (
+        "attention_lstm_reviews",
+        "attention_lstm_imdb",
+        "cbam_resnet_fashion_mnist",
+        "attention_forecaster_etth1",
+        "inverted_transformer_etth1",
+        "rnn_translator_dates",
+        "transformer_translator_multi30k",
+    ),
+    smoke=("attention_lstm_reviews",),
+    title="The input pipeline alone against the training step",
+    rounds=5,
+)

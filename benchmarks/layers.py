@@ -29,17 +29,10 @@ from concurrent import futures
 from benchmarks import _contestants, _method, _steps
 
 POINTS = [(64, 64), (16, 256), (4, 1024), (1, 4096), (1, 16384)]
+SMOKE_POINTS = [(2, 24)]
 MEASURED = (1024, 4096, 16384)  # lengths whose memory is measured, in training
-ROUNDS, SECONDS = 30, 2.5
+SECONDS = 2.5
 MOST_BYTES, MOST_SECONDS = 4.5e9, 20.0  # of scores, of a step
-PROMISE = {"layer": "heads", "what": "training", "T": 4096, "against": "torch"}
-
-
-def extend(parser):
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="at most")
-    parser.add_argument(
-        "--only", choices=_contestants.LAYERS, help="one layer, writes nothing"
-    )
 
 
 def too_large(layer, which, what, batch, length):
@@ -52,130 +45,92 @@ def too_large(layer, which, what, batch, length):
 
 def time_point(layer, what, batch, length, rounds, roof):
     """Returns the rows of a point, one for each other contestant, timed in turn."""
+    point = layer, what, batch, length
     others = _contestants.others(layer)
-    notes = {who: too_large(layer, who, what, batch, length) for who in others}
+    notes = {who: too_large(layer, who, *point[1:]) for who in others}
     names = ["ours", *(who for who in others if not notes[who])]
-    steps = {who: _contestants.step(layer, who, what, batch, length) for who in names}
-    count = 1 + len(_contestants.shapes(layer, batch, length))
-    count = count if what == "training" else 1  # the output, the inputs' gradients
+    steps = {who: _contestants.step(layer, who, *point[1:]) for who in names}
+    inputs = len(_contestants.shapes(layer, batch, length))
+    count = 1 + inputs if what == "training" else 1  # the output, the inputs' gradients
     expected = steps["ours"]()[:count]
     for who in names[1:]:
         about = f"{layer}, {what}, T {length}, ours and {who}"
         _steps.check_equal(expected, steps[who]()[:count], about=about)
     del expected
     seconds = _method.race(steps, rounds, SECONDS)
-    work = _contestants.flops(layer, what, batch, length)
     rows = []
     for who in others:
-        figures = dict.fromkeys(_method.COMPARISON, "")
-        if who in seconds:
-            figures = _method.compare(seconds["ours"], seconds[who])
-        else:
-            figures["ours_ms"] = _method.median_ms(seconds["ours"])
-        gflops = work / figures["ours_ms"] / 1e6
-        rows.append(
-            row(layer, what, batch, length, who)
-            | figures
-            | {
-                "gflops": float(f"{gflops:.3g}"),
-                "share_of_roof": float(f"{gflops / roof:.3g}"),
-                "note": notes[who],
-            }
-        )
+        figures = _method.compare(seconds["ours"], seconds.get(who))
+        gflops = _contestants.flops(*point) / figures["ours_ms"] / 1e6
+        figures["gflops"] = _method.digits(gflops, 3)
+        figures["share_of_roof"] = _method.digits(gflops / roof, 3)
+        rows.append(row(*point, who, note=notes[who], **figures))
     return rows
 
 
-def row(layer, what, batch, length, against):
-    """Returns a row without figures."""
+def row(layer, what, batch, length, against, **figures):
+    """Returns a row, empty but for the figures."""
     about = {"layer": layer, "what": what, "batch": batch, "T": length}
-    figures = (*_method.COMPARISON, "ours_mb", "other_mb", "gflops", "share_of_roof")
-    return about | {"against": against} | dict.fromkeys((*figures, "note"), "")
+    more = ("ours_mb", "other_mb", "gflops", "share_of_roof", "note")
+    empty = dict.fromkeys((*_method.COMPARISON, *more), "")
+    return about | {"against": against} | empty | figures
 
 
-def time_layer(layer, rounds, points, threads):
-    """Returns the rows of a layer without their megabytes, and the roof."""
-    import torch
-
-    torch.set_num_threads(threads)
+def time_layer(layer, options):
+    """Returns the rows of a layer without their megabytes."""
     roof = _method.roof()
     rows = []
     for what in _steps.WHATS:
         pace = 0.0  # seconds of a pair of positions, from the point before
-        for batch, length in points:
+        for batch, length in SMOKE_POINTS if options.smoke else POINTS:
             expected = pace * batch * length**2
-            if expected > MOST_SECONDS:
-                note = f"a step would take about {expected:.0f} s"
-                for who in _contestants.others(layer):
-                    rows.append(row(layer, what, batch, length, who) | {"note": note})
+            if expected <= MOST_SECONDS:
+                rows += time_point(layer, what, batch, length, options.rounds, roof)
+                pace = rows[-1]["ours_ms"] / 1000 / (batch * length**2)
                 continue
-            rows += time_point(layer, what, batch, length, rounds, roof)
-            pace = rows[-1]["ours_ms"] / 1000 / (batch * length**2)
-    return rows, roof
+            note = f"a step would take about {expected:.0f} s"
+            for who in _contestants.others(layer):
+                rows.append(row(layer, what, batch, length, who, note=note))
+    return rows
 
 
-def measure_point(threads, layer, which, batch, length):
+def measure_point(layer, which, batch, length):
     """Returns the peak megabytes of a training step, in a process without another."""
-    if which.startswith("torch"):
-        import torch
 
-        torch.set_num_threads(threads)
-    for size in ((1, 64), (batch, length)):  # the small one loads what has no size
-        step = _contestants.step(layer, which, "training", *size)
-        peak = _method.measure_peak(step)
-    return peak
+    def make(size):
+        return _contestants.step(layer, which, "training", *size)
+
+    return _method.measure_peak(make, (1, 64), (batch, length))[1]
 
 
-def add_megabytes(rows, options):
+def add_megabytes(rows, _):
     """Fills in the peaks of training, a process for each point, two at a time."""
-    points = {}  # in order, each once
+    wanted = {}  # where each point goes; points in order, each once
     for row in rows:
         if row["what"] == "training" and row["T"] in MEASURED and row["ours_ms"] != "":
-            others = [row["against"]] if row["other_ms"] != "" else []
-            for who in ("ours", *others):
-                points[row["layer"], who, row["batch"], row["T"]] = None
+            others = {row["against"]: "other_mb"} if row["other_ms"] != "" else {}
+            for who, column in {"ours": "ours_mb", **others}.items():
+                point = row["layer"], who, row["batch"], row["T"]
+                wanted.setdefault(point, []).append((row, column))
 
     def measure(point):
-        return _method.in_a_process(measure_point, options.threads, *point)
+        return _method.in_a_process(measure_point, *point)
 
     with futures.ThreadPoolExecutor(2) as pool:
-        peaks = dict(zip(points, pool.map(measure, points), strict=True))
-    for row in rows:
-        for who, key in (("ours", "ours_mb"), (row["against"], "other_mb")):
-            peak = peaks.get((row["layer"], who, row["batch"], row["T"]))
-            if peak is not None and row["what"] == "training":
-                row[key] = float(f"{peak:.4g}")
+        peaks = list(pool.map(measure, wanted))
+    for peak, places in zip(peaks, wanted.values(), strict=True):
+        for row, column in places:
+            row[column] = _method.digits(peak)
 
 
-def smoke(threads):
-    """Times each layer at a small point in this process, after its checks."""
-    rows = []
-    for layer in _contestants.LAYERS:
-        rows += time_layer(layer, 3, [(2, 24)], threads)[0]
-    _method.report(rows)
-    return 0
-
-
-def main(arguments):
-    summary = "Attention over sequences against Keras's own layers and PyTorch."
-    options = _method.parse("layers", arguments, summary, extend)
-    if options.smoke:
-        return smoke(options.threads)
-    rows, roofs = [], []
-    for layer in [options.only] if options.only else _contestants.LAYERS:
-        timed, roof = _method.in_a_process(
-            time_layer, layer, options.rounds, POINTS, options.threads
-        )
-        add_megabytes(timed, options)
-        _method.report(timed)
-        rows += timed
-        roofs.append(roof)
-    promised = [r for r in rows if PROMISE.items() <= r.items()]
-    for r in promised:
-        print(
-            f"promised: a ratio of 1.0, is {r['ratio']}; no more memory, is "
-            f"{r['ours_mb']} MB against {r['other_mb']} MB"
-        )
-    if not options.only:
-        title = "Attention over sequences, float32, width 64"
-        _method.write("layers", rows, options, title, roof_gflops=max(roofs))
-    return 0
+main = _method.Race(
+    "layers",
+    __doc__,
+    time_layer,
+    _contestants.LAYERS,
+    title="Attention over sequences, float32, width 64",
+    rounds=30,
+    isolated=True,
+    complete=add_megabytes,
+    has_roof=True,
+)

@@ -2,11 +2,11 @@
 
     python -m benchmarks models [--only NAME] [--rounds N] [--jit] [--smoke]
 
-Each model has the settings of its recipe and a twin in PyTorch, in `_torch_models.py`,
-`_torch_series.py` and `_torch_translators.py`, with as many trainable parameters. The
-twin is given the model's weights, and outputs and losses are checked to be equal before
-anything is timed, on inputs with padding where the model knows padding. The inputs of
-the race have none, which lets PyTorch take its quickest recurrent layers.
+Each model has the settings of its recipe and a twin in PyTorch, in `_torch_models.py`
+and `_torch_series.py`, with as many trainable parameters. The twin is given the model's
+weights, and outputs and losses are checked to be equal before anything is timed, on
+inputs with padding where the model knows padding. The inputs of the race have none,
+which lets PyTorch take its quickest recurrent layers.
 
 - `training`: a step of Adam. Ours is `train_on_batch` of a compiled model; PyTorch's is
   zero_grad, forward, loss, backward, a fused step, `loss.item()`. Translators have
@@ -22,27 +22,11 @@ of a matrix product's here. Writes `benchmarks/results/models.csv`, `.json` and 
 with the backend in the name for JAX and `_jit` for XLA; with `--only` nothing.
 """
 
-import argparse
-import json
-import subprocess
-import sys
-
 from benchmarks import _method, _model_pairs
 
 ROUNDS, WARM_UP = 15, 3
 CALMER = 3  # times as many rounds of inference
 LEARNING_RATE, EPSILON = 1e-3, 1e-7
-TITLE = "Whole models against PyTorch, CPU"
-SMOKE = ("attention_lstm", "inverted_transformer")
-
-
-def extend(parser):
-    """Adds the arguments of this race."""
-    names = list(_model_pairs.ENTRIES)
-    parser.add_argument("--only", choices=names, help="one model; writes nothing")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of training")
-    parser.add_argument("--jit", action="store_true", help="ours compiled by XLA")
-    parser.add_argument("--point", choices=names, help=argparse.SUPPRESS)
 
 
 def training_step(kind, twin, inputs, targets):
@@ -64,22 +48,11 @@ def training_step(kind, twin, inputs, targets):
     return step
 
 
-def prediction(kind, twin, inputs):
-    """Returns a function that predicts with a twin."""
-
-    def call():
-        twin.eval()
-        return _model_pairs.predict(kind, twin, inputs)
-
-    return call
-
-
 def race(name, options):
     """Returns the rows of one model, training and inference."""
     import keras
     import torch
 
-    torch.set_num_threads(options.threads)
     kind, batch, config = _model_pairs.settings(name, options.smoke)
     model, twin = _model_pairs.make_pair(name, config)
     model.compile(
@@ -105,22 +78,21 @@ def race(name, options):
     few = _model_pairs.to_keras(arrays)
     inference = {
         "ours": lambda: model.predict_on_batch(few),
-        "other": prediction(kind, twin, inputs),
+        "other": lambda: _model_pairs.predict(kind, twin.eval(), inputs),
     }
     return [*rows, compete(name, "inference", inference, twin, inputs, options)]
 
 
 def compete(name, what, contestants, twin, inputs, options):
     """Times two contestants and returns their row."""
-    from benchmarks import _torch_weights
+    from benchmarks import _torch_blocks
 
-    flops = _torch_weights.count_flops(twin, inputs)
-    if what == "training":
-        flops, rounds = 3 * flops, options.rounds
-    else:
-        rounds = CALMER * options.rounds
-    seconds = _method.take_turns(contestants, rounds, 1 if options.smoke else WARM_UP)
+    times = {"training": (3, 1), "inference": (1, CALMER)}  # the forward pass; rounds
+    passes, more = times[what]
+    warm_up = 1 if options.smoke else WARM_UP
+    seconds = _method.take_turns(contestants, more * options.rounds, warm_up)
     figures = _method.compare(seconds["ours"], seconds["other"])
+    flops = passes * _torch_blocks.count_flops(twin, inputs)
     gflops = flops / figures["ours_ms"] / 1e6
     top = _method.roof(64, 2) if options.smoke else _method.roof()
     return {
@@ -129,41 +101,20 @@ def compete(name, what, contestants, twin, inputs, options):
         "batch": len(inputs[0]),
         "shape": "tiny" if options.smoke else _model_pairs.ENTRIES[name].shape,
         **figures,
-        "parameters": _torch_weights.count_parameters(twin),
-        "gflops": float(f"{gflops:.4g}"),
-        "share_of_roof": float(f"{gflops / top:.3g}"),
+        "parameters": _torch_blocks.count_parameters(twin),
+        "gflops": _method.digits(gflops),
+        "share_of_roof": _method.digits(gflops / top, 3),
     }
 
 
-def in_a_process(name, options):
-    """Races one model in a process of its own and returns its rows."""
-    command = [sys.executable, "-m", "benchmarks", "models", "--point", name]
-    command += ["--threads", str(options.threads), "--backend", options.backend]
-    command += ["--rounds", str(options.rounds), *["--jit"] * options.jit]
-    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(output.stdout.splitlines()[-1])
-
-
-def main(arguments):
-    options = _method.parse("models", arguments, __doc__.splitlines()[0], extend)
-    if options.point:
-        print(json.dumps(race(options.point, options)))
-        return 0
-    names = [options.only] if options.only else list(_model_pairs.ENTRIES)
-    if options.smoke:
-        options.rounds = 2
-        names = [options.only] if options.only else list(SMOKE)
-    rows, failed = [], False
-    for name in names:
-        try:
-            new = (race if options.smoke else in_a_process)(name, options)
-        except subprocess.CalledProcessError:  # it said why
-            print(f"{name}: failed, so nothing is written", file=sys.stderr)
-            failed, new = True, []
-        _method.report(new)
-        rows += new
-    if not options.only and not failed:
-        jax = "_jax" if options.backend == "jax" else ""
-        result = f"models{jax}{'_jit' * options.jit}"
-        _method.write(result, rows, options, TITLE, rounds=options.rounds)
-    return int(failed)
+main = _method.Race(
+    "models",
+    __doc__,
+    race,
+    tuple(_model_pairs.ENTRIES),
+    smoke=("attention_lstm", "inverted_transformer"),
+    title="Whole models against PyTorch, CPU",
+    rounds=ROUNDS,
+    flags={"jit": "ours compiled by XLA"},
+    isolated=True,
+)

@@ -11,28 +11,13 @@ parameters; where it has the same, its outputs are checked too. Writes
 `benchmarks/results/modules.csv`, `.json` and `.png`.
 """
 
+import math
+
 from benchmarks import _method, _steps
 
-BATCH, SHAPES = 64, [(28, 28, 32), (14, 14, 64)]
-ROUNDS, SECONDS = 30, 2.0
-# Arguments of ours that differ from the defaults.
-ARGUMENTS = {"GatherExcite": {"extent": 2, "use_kernel": False}}
-MODULES = (
-    "SqueezeExcite",
-    "EfficientChannelAttention",
-    "CBAM",
-    "BAM",
-    "GlobalContext",
-    "NonLocal",
-    "CoordinateAttention",
-    "TripletAttention",
-    "SimAM",
-    "GatherExcite",
-    "SelectiveKernel",
-    "SplitAttention",
-)
-# Timm's module, a function of `timm.layers` and the channels, and what it has besides.
-TIMM = {
+BATCH, SHAPES, SECONDS = 64, [(28, 28, 32), (14, 14, 64)], 2.0
+# Timm's module, from `timm.layers` and the channels, and what it has besides ours.
+MODULES = {
     "SqueezeExcite": (
         lambda timm, c: timm.SEModule(c, rd_channels=-(-c // 16), bias=False),
         "",
@@ -42,6 +27,7 @@ TIMM = {
         lambda timm, c: timm.cbam.CbamModule(c),
         "batch normalisation behind its spatial convolution",
     ),
+    "BAM": None,
     "GlobalContext": (
         lambda timm, c: timm.GlobalContext(
             c, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16
@@ -58,6 +44,8 @@ TIMM = {
         lambda timm, c: timm.coord_attn.CoordAttn(c, rd_channels=8),
         "no biases of the gates",
     ),
+    "TripletAttention": None,
+    "SimAM": None,
     "GatherExcite": (
         lambda timm, c: timm.GatherExcite(c, extent=2, use_mlp=False),
         "",
@@ -71,11 +59,6 @@ TIMM = {
         "a bias in the bottleneck",
     ),
 }
-
-
-def extend(parser):
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="at most")
-    parser.add_argument("--only", choices=MODULES, help="one module, writes nothing")
 
 
 def _batch_norm():
@@ -102,81 +85,65 @@ def make_ours(name, shape, batch):
     from attention_zoo import layers
 
     inputs = keras.Input(batch_shape=(batch, *shape))
-    layer = getattr(layers, name)(
-        **ARGUMENTS.get(name, {}), data_format="channels_last"
-    )
+    options = {"extent": 2, "use_kernel": False} if name == "GatherExcite" else {}
+    layer = getattr(layers, name)(**options, data_format="channels_last")
     model = keras.Model(inputs, layer(inputs))
     weights = model.trainable_variables
-    for weight, array in zip(
-        weights, _steps.draw(*(w.shape for w in weights), seed=1), strict=True
-    ):
+    drawn = _steps.draw(*(weight.shape for weight in weights), seed=1)
+    for weight, array in zip(weights, drawn, strict=True):
         weight.assign(0.2 * array)
     return model
 
 
 def make_torch(module, weights):
-    """Returns a module with Keras's normalisation, and our weights where they fit.
+    """Returns a module with Keras's normalisation and our weights.
 
     Args:
         module: `torch.nn.Module`.
-        weights: List of arrays, ours, in the order of its parameters; None leaves the
-            module's own.
+        weights: List of arrays, ours; `None` leaves the module's own.
     """
     import torch
 
+    from benchmarks import _torch_blocks
+
     for part in module.modules():
-        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-            part.eps, part.momentum = 1e-3, 0.01
-        if isinstance(part, torch.nn.LayerNorm):
+        if hasattr(part, "running_mean"):
+            part.momentum = 0.01
+        if hasattr(part, "eps"):
             part.eps = 1e-3
     if weights is not None:
-        with torch.no_grad():
-            for weight, parameter in zip(weights, module.parameters(), strict=True):
-                array = to_torch(weight, tuple(parameter.shape))
-                parameter.copy_(torch.from_numpy(array.copy()))
+        _torch_blocks.copy_weights(weights, module)
     return module.to(memory_format=torch.channels_last)
 
 
-def to_torch(array, shape):
-    """Returns a weight of Keras as PyTorch has it, in `shape`."""
-    turns = {1: [(0,)], 2: [(1, 0)], 3: [(2, 1, 0)], 4: [(3, 2, 0, 1), (2, 3, 0, 1)]}
-    for turn in turns[array.ndim]:  # the last one is that of depthwise kernels
-        turned = array.transpose(turn)
-        same = tuple(n for n in turned.shape if n > 1) == tuple(
-            n for n in shape if n > 1
-        )
-        if same:
-            return turned.reshape(shape)
-    raise AssertionError(f"a weight of shape {array.shape} does not fit {shape}")
-
-
-def count(module):
-    """Returns the number of parameters of a PyTorch module."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def make_others(name, channels, weights, timm, why):
+def make_others(name, channels, model, timm, why):
     """Returns the PyTorch contestants and the notes of their rows, two dicts."""
-    from benchmarks import _torch_vision
+    from benchmarks import _torch_blocks, _torch_vision
 
     plain = getattr(_torch_vision, name)(channels)
+    weights = model.get_weights()
     modules, notes = {"torch": make_torch(plain, weights)}, {"torch": ""}
-    if name not in TIMM:
+    if MODULES[name] is None:
         return modules, notes
     notes["timm"] = why
     if timm:
-        create, more = TIMM[name]
+        create, more = MODULES[name]
         try:
             module = create(timm, channels)
         except AttributeError:
             notes["timm"] = "this version of timm has none"
             return modules, notes
-        ours, theirs = sum(w.size for w in weights), count(module)
+        ours, theirs = count(model), _torch_blocks.count_parameters(module)
         if ours != theirs:
             notes["timm"] = f"{theirs} parameters against ours of {ours}: {more}"
             weights = None
         modules["timm"] = make_torch(module, weights)
     return modules, notes
+
+
+def count(model):
+    """Returns the number of trainable parameters of a Keras model."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def check(name, what, ours, steps, notes):
@@ -193,13 +160,12 @@ def check(name, what, ours, steps, notes):
             _steps.check_equal(ours, found, about=f"{name}, {what}, ours and {who}")
 
 
-def race_module(name, shape, batch, rounds, timm, why):
+def race_module(name, shape, batch, rounds):
     """Returns the rows of one module at one shape."""
     import torch
 
     model = make_ours(name, shape, batch)
-    weights = [variable.numpy() for variable in model.trainable_variables]
-    modules, notes = make_others(name, shape[-1], weights, timm, why)
+    modules, notes = make_others(name, shape[-1], model, *find_timm())
     arrays = _steps.draw((batch, *shape))
     maps = [torch.from_numpy(array).permute(0, 3, 1, 2) for array in arrays]
     rows = []
@@ -215,31 +181,23 @@ def race_module(name, shape, batch, rounds, timm, why):
             if who in steps:
                 figures = _method.compare(seconds["ours"], seconds[who])
             row = about | {"against": who} | figures
-            row["parameters"] = sum(weight.size for weight in weights)
-            rows.append(row | {"note": note})
+            rows.append(row | {"parameters": count(model), "note": note})
     return rows
 
 
-def main(arguments):
-    summary = "Attention over maps against plain PyTorch and timm."
-    options = _method.parse("modules", arguments, summary, extend)
-    import torch
+def race(name, options):
+    """Returns the rows of one module."""
+    sizes = [((6, 4, 16), 2)] if options.smoke else [(s, BATCH) for s in SHAPES]
+    parts = (race_module(name, *size, options.rounds) for size in sizes)
+    return [row for rows in parts for row in rows]
 
-    torch.set_num_threads(options.threads)
-    timm, why = find_timm()
-    if why:
-        print(why)
-    shapes, batch, rounds = SHAPES, BATCH, options.rounds
-    if options.smoke:
-        shapes, batch, rounds = [(6, 4, 16)], 2, 3
-    rows = []
-    for name in [options.only] if options.only else MODULES:
-        for shape in shapes:
-            own = race_module(name, shape, batch, rounds, timm, why)
-            _method.report(own)
-            rows += own
-    if not options.only:
-        title = "Attention over maps, batch 64, float32, channels last"
-        more = {"roof_gflops": round(_method.roof(), 1)} if not options.smoke else {}
-        _method.write("modules", rows, options, title, **more)
-    return 0
+
+main = _method.Race(
+    "modules",
+    __doc__,
+    race,
+    tuple(MODULES),
+    title="Attention over maps, batch 64, float32, channels last",
+    rounds=30,
+    has_roof=True,
+)

@@ -74,13 +74,13 @@ def draw_layers(axes, rows):
 
 
 def main(arguments):
-    from matplotlib.figure import Figure
-
-    _method.parse("picture", arguments, __doc__.splitlines()[0])
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
+    if arguments:
+        print("usage: python -m benchmarks picture")
+        return 2
+    path = _method.RESULTS / "races.png"
     draws = {"models": draw_models, "serving": draw_serving, "layers": draw_layers}
-    for axes, (name, draw) in zip(panels, draws.items(), strict=True):
-        draw(axes, _pages.read_rows(_method.RESULTS / f"{name}.csv"))
-    figure.savefig(_method.RESULTS / "races.png", dpi=110)
+    ratios = {"width_ratios": [1.2, 1, 1]}
+    with _method.picture(path, 13, 3.6, 1, 3, **ratios) as panels:
+        for axes, (name, draw) in zip(panels, draws.items(), strict=True):
+            draw(axes, _pages.read_rows(_method.RESULTS / f"{name}.csv"))
     return 0

@@ -21,15 +21,7 @@ import time
 
 from benchmarks import _method, _model_pairs
 
-MODELS = ("attention_lstm", "cbam_resnet", "inverted_transformer")
 BATCHES = {1: 200, 64: 20}  # sizes, and rounds of each
-TITLE = "Serving: the exported SavedModel against PyTorch"
-
-
-def extend(parser):
-    """Adds the arguments of this race."""
-    parser.add_argument("--only", choices=MODELS, help="one model; writes nothing")
-    parser.add_argument("--rounds", type=int, help="instead of 200 and 20")
 
 
 def servable(name, core):
@@ -108,9 +100,7 @@ def contest(kind, forms, models, given, inputs):
 def race(name, options):
     """Returns the rows of one model."""
     import numpy as np
-    import torch
 
-    torch.set_num_threads(options.threads)
     kind, _, config = _model_pairs.settings(name, options.smoke)
     core, twin = _model_pairs.make_pair(name, config)
     rows = []
@@ -136,22 +126,18 @@ def tails(ours, other, batch):
     figures = {}
     for which, seconds in (("ours", ours), ("other", other)):
         late = statistics.quantiles(seconds, n=100, method="inclusive")[-1]
-        figures[f"{which}_p99_ms"] = float(f"{1000 * late:.4g}")
+        figures[f"{which}_p99_ms"] = _method.digits(1000 * late)
         rate = batch / statistics.median(seconds)
-        figures[f"{which}_per_s"] = float(f"{rate:.4g}")
+        figures[f"{which}_per_s"] = _method.digits(rate)
     return figures
 
 
-def main(arguments):
-    options = _method.parse("serving", arguments, __doc__.splitlines()[0], extend)
-    names = [options.only] if options.only else MODELS
-    if options.smoke:
-        names, options.rounds = MODELS[:1], 2
-    rows = []
-    for name in names:
-        new = race(name, options)
-        _method.report(new)
-        rows += new
-    if not options.only:
-        _method.write("serving", rows, options, TITLE)
-    return 0
+main = _method.Race(
+    "serving",
+    __doc__,
+    race,
+    ("attention_lstm", "cbam_resnet", "inverted_transformer"),
+    smoke=("attention_lstm",),
+    title="Serving: the exported SavedModel against PyTorch",
+    rounds=0,  # those of BATCHES
+)

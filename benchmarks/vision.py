@@ -10,26 +10,13 @@ one's. Writes `benchmarks/results/vision.csv`; `make tables` shows it in
 docs/choosing.md.
 """
 
-import functools
 import statistics
 
-from benchmarks import _method
+from benchmarks import _method, _steps
 
-BATCH, PAIRS, WARM_UP = 64, 200, 10
+BATCH, WARM_UP = 64, 10
 SHAPES = [(28, 28, 32), (14, 14, 64)]
 LIMIT = 1.15
-FIELDS = [
-    "block",
-    "batch",
-    "height",
-    "width",
-    "channels",
-    "pairs",
-    "keras_ms",
-    "ours_ms",
-    "pair_ratio_quartile_1",
-    "pair_ratio_quartile_3",
-]
 
 
 def plain_block(shape, ratio=16, kernel_size=7):
@@ -93,55 +80,44 @@ def training_step(block):
     return step
 
 
-def check_equal(steps, x):
-    """Takes a step with each and raises `AssertionError` where they differ."""
-    import numpy as np
-
-    (_, *ours), (_, *plain) = (steps[which](x) for which in ("ours", "keras"))
-    for one, other in zip(ours, plain, strict=True):
-        size = float(np.abs(other).max())
-        np.testing.assert_allclose(one / size, other / size, rtol=0, atol=1e-5)
-
-
-def take(step, x):
-    """Takes a step and waits for it."""
-    return step(x)[0].numpy()
-
-
 def race(shape, batch, pairs):
     """Returns the row of one shape."""
-    import numpy as np
     import tensorflow as tf
 
-    x = np.random.default_rng(0).normal(size=(batch, *shape)).astype("float32")
-    x = tf.constant(x)
-    steps = {which: training_step(b) for which, b in make_blocks(shape).items()}
-    check_equal(steps, x)
-    contestants = {w: functools.partial(take, step, x) for w, step in steps.items()}
+    x = tf.constant(_steps.draw((batch, *shape))[0])
+    blocks = make_blocks(shape)
+    steps = {which: training_step(block) for which, block in blocks.items()}
+    ours, plain = (steps[which](x)[1:] for which in ("ours", "keras"))
+    _steps.check_equal(ours, plain, 1e-5, about="CBAM")
+    contestants = {w: lambda step=step: step(x)[0].numpy() for w, step in steps.items()}
     seconds = _method.take_turns(contestants, pairs, WARM_UP)
-    keras, ours = (seconds[which] for which in ("keras", "ours"))
-    ratios = [a / b for a, b in zip(ours, keras, strict=True)]
-    quartiles = statistics.quantiles(ratios, n=4)
-    medians = [round(1000 * statistics.median(s), 3) for s in (keras, ours)]
-    spread = [round(quartiles[0], 3), round(quartiles[2], 3)]
-    return ["CBAM", batch, *shape, pairs, *medians, *spread]
+    ratios = [a / b for a, b in zip(seconds["ours"], seconds["keras"], strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4)
+    sizes = dict(zip(("height", "width", "channels"), shape, strict=True))
+    return {
+        "block": "CBAM",
+        "batch": batch,
+        **sizes,
+        "pairs": pairs,
+        **{
+            f"{which}_ms": round(1000 * statistics.median(seconds[which]), 3)
+            for which in ("keras", "ours")
+        },
+        "pair_ratio_quartile_1": round(low, 3),
+        "pair_ratio_quartile_3": round(high, 3),
+    }
 
 
-def main(arguments):
-    options = _method.parse("vision", arguments, __doc__.splitlines()[0])
-    smoke = options.smoke
-    rows = []
-    for shape in [(6, 5, 16)] if smoke else SHAPES:
-        row = race(shape, *(2, 4) if smoke else (BATCH, PAIRS))
-        rows.append(dict(zip(FIELDS, row, strict=True)))
-    print(f"{'':14}{'keras ms':>10}{'ours ms':>9}{'ratio':>7}{'limit':>7}{'pairs':>13}")
-    kept = True
-    for row in rows:
-        ratio = row["ours_ms"] / row["keras_ms"]
-        kept = kept and ratio <= LIMIT
-        shape = "{height} x {width} x {channels}".format(**row)
-        spread = "{pair_ratio_quartile_1} - {pair_ratio_quartile_3}".format(**row)
-        times = f"{row['keras_ms']:10.2f}{row['ours_ms']:9.2f}"
-        print(f"{shape:14}{times}{ratio:7.3f}{LIMIT:7.2f}  {spread}")
-    _method.write("vision", rows, options, "", pairs=PAIRS)
-    return 0 if kept or smoke else 1
+def race_all(_, options):
+    """Returns the rows of all shapes."""
+    if options.smoke:
+        return [race((6, 5, 16), 2, 4)]
+    return [race(shape, BATCH, options.rounds) for shape in SHAPES]
+
+
+def kept(rows):
+    """Returns whether ours takes no longer than was promised."""
+    return all(row["ours_ms"] <= LIMIT * row["keras_ms"] for row in rows)
+
+
+main = _method.Race("vision", __doc__, race_all, ("CBAM",), rounds=200, kept=kept)

@@ -28,7 +28,7 @@ def test_models_run_and_agree_with_pytorch(capsys, monkeypatch, tmp_path):
 def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
     pytest.importorskip("torch")
     pairs = importlib.import_module("benchmarks._model_pairs")
-    weights = importlib.import_module("benchmarks._torch_weights")
+    blocks = importlib.import_module("benchmarks._torch_blocks")
     without = {"attention_convnet"}  # no recipe trains it
     assert set(pairs.ENTRIES) == set(attention_zoo.list_models()) - without
     for name in pairs.ENTRIES:
@@ -36,7 +36,7 @@ def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
         model, twin = pairs.make_pair(name, config)  # compares parameters
         sizes = kind, config, batch
         arrays, targets = pairs.make_data(*sizes, tiny=True, padded=True)
-        assert weights.count_flops(twin, pairs.to_torch(kind, arrays)) > 0
+        assert blocks.count_flops(twin, pairs.to_torch(kind, arrays)) > 0
         if keras.backend.backend() == "tensorflow":  # elsewhere it compiles for long
             pairs.check_equal(kind, model, twin, arrays, targets, model)
 
@@ -53,9 +53,9 @@ def test_every_model_has_a_twin_in_pytorch_with_its_outputs(monkeypatch):
         ("serving", "model attention_lstm, form saved_model --jit, batch 1, against"),
         ("inputs", "recipe attention_lstm_reviews, batch 64, batches 3"),
         ("imports", "program import attention_zoo, clock_s"),
-        ("memory", "short dot keras 128"),
-        ("vision", "6 x 5 x 16"),
-        ("decoding", "rnn_translator: "),
+        ("memory", "question short, kind dot, which keras, length 128"),
+        ("vision", "block CBAM, batch 2, height 6, width 5, channels 16"),
+        ("decoding", "core rnn_translator, sentences 3"),
     ],
 )
 def test_a_race_runs_and_outputs_agree(race, words, capsys, monkeypatch, tmp_path):
