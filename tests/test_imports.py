@@ -23,12 +23,13 @@ FOLDERS = {
     "recipes": "attention_zoo.recipes",
     "saved_models": "attention_zoo.saved_models",
 }
-# Only TensorFlow has strings, which subwords are made of inside a model, and kernels
+# Only TensorFlow has strings, which words and subwords are made of, and kernels
 # of an LSTM and of batch normalization.
 ON_TENSORFLOW = (
     "attention_zoo.generation.tokenizers",
     "attention_zoo.kernels.lstm",
     "attention_zoo.kernels.batch_norm",
+    "attention_zoo.models._text",
 )
 # What comes with the project's own extras: imported only where it is needed.
 HEAVY = {

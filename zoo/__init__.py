@@ -20,6 +20,7 @@ from attention_zoo.generation.translator import Translator
 from attention_zoo.interpret.base import explain
 from attention_zoo.kernels.batch_norm import FusedBatchNormalization
 from attention_zoo.kernels.lstm import BidirectionalLSTM
+from attention_zoo.models._text import standardize_text
 from attention_zoo.models.rnn_translator import RNNTranslator
 from attention_zoo.models.transformer_translator import TransformerTranslator
 from attention_zoo.pretrained import list_pretrained, load
@@ -40,5 +41,6 @@ __all__ = [
     "list_models",
     "list_pretrained",
     "load",
+    "standardize_text",
     "translate_texts",
 ]
