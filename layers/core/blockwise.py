@@ -15,6 +15,7 @@ from keras import ops
 from attention_zoo.layers.core.flash import dot_softmax
 from attention_zoo.layers.core.loops import cut, fewer, in_order
 from attention_zoo.layers.core.normalizers import Softmax
+from attention_zoo.layers.core.validation import is_integer
 
 BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
 
@@ -30,10 +31,25 @@ class GivenSeed(keras.random.SeedGenerator):
         return self._seed
 
 
+class PreparedKeys:
+    """A score whose keys are projected already."""
+
+    def __init__(self, score):
+        self.project_query = score.project_query
+        self.compare_weights = score.compare_weights
+        self.compare = score.compare
+        self.pairwise_width = score.pairwise_width
+        self.compares_by_dot = score.compares_by_dot
+
+    def project_key(self, key):
+        return key
+
+
 def check_block_size(owner, block_size):
     """Raises `ValueError` unless `block_size` is None, `"auto"` or positive."""
-    integer = isinstance(block_size, int) and not isinstance(block_size, bool)
-    if block_size is None or block_size == "auto" or (integer and block_size > 0):
+    if block_size is None or block_size == "auto":
+        return
+    if is_integer(block_size) and block_size > 0:
         return
     raise ValueError(
         f"Invalid value for argument `block_size` of `{owner}`. Expected None, 'auto' "

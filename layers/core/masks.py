@@ -2,19 +2,19 @@
 
 from keras import ops
 
+from attention_zoo.layers.core.validation import is_integer
+
 
 def check_window(owner, window):
     """Returns `window` as `(left, right)`, or None; raises on anything else."""
     if window is None:
         return None
-    pair = (window, window) if isinstance(window, int) else window
+    pair = (window, window) if is_integer(window) else window
     valid = (
         isinstance(pair, (tuple, list))
         and len(pair) == 2
-        and all(isinstance(w, int) and not isinstance(w, bool) for w in pair)
-        and all(w >= 0 for w in pair)
-        and not isinstance(window, bool)
-        and (not isinstance(window, int) or window > 0)
+        and all(is_integer(w) and w >= 0 for w in pair)
+        and (not is_integer(window) or window > 0)
     )
     if not valid:
         raise ValueError(

@@ -14,10 +14,11 @@ from attention_zoo.layers.core.validation import check_choice, check_positive_in
 
 
 def rotate(x, start=0, base=10000.0):
-    """Returns `x` `(..., T, D)`, each pair of features turned by its position.
+    """Returns `x` `(..., T, D)`, each pair of features rotated by its position.
 
-    Features `2i` and `2i + 1` at position `t` turn by the angle `t / base^(2i / D)`, so
-    that the product of a query and a key depends on their distance alone.
+    Features `2i` and `2i + 1` at position `t` rotate by the angle
+    `t / base^(2i / D)`, so that the product of a query and a key depends on their
+    distance alone.
     """
     dtype = keras.backend.standardize_dtype(x.dtype)
     width = x.shape[-1]
@@ -78,15 +79,15 @@ def shift_rows(values, rows):
 
 
 class Position(keras.layers.Layer):
-    """Base of the positions: a subclass overrides `turn`, or `bias`."""
+    """Base of the positions: a subclass overrides `rotate`, or `bias`."""
 
     biased = False  # whether there is a `bias`
 
     def build(self, heads_shape):
         self.built = True
 
-    def turn(self, x, start=0):
-        """Returns heads `(B, H, T, D)` turned by their positions, from `start` on."""
+    def rotate(self, x, start=0):
+        """Returns heads `(B, H, T, D)` rotated by their positions, from `start` on."""
         return x
 
     def bias_weights(self):
@@ -100,7 +101,7 @@ class Position(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class RotaryPosition(Position):
-    """Rotary positions: queries and keys are turned by angles that grow with position.
+    """Rotary positions: queries and keys are rotated by angles that grow with position.
 
     Neighbouring features are a pair, as in the paper. Code that pairs the first half
     with the second, as LLaMA's, has the same features in another order.
@@ -125,12 +126,12 @@ class RotaryPosition(Position):
     def build(self, heads_shape):
         if heads_shape[-1] % 2:
             raise ValueError(
-                "`RotaryPosition` turns pairs of features and expects an even "
+                "`RotaryPosition` rotates pairs of features and expects an even "
                 f"`key_dim`. Received: key_dim={heads_shape[-1]}"
             )
         super().build(heads_shape)
 
-    def turn(self, x, start=0):
+    def rotate(self, x, start=0):
         return rotate(x, start, self.base)
 
     def get_config(self):

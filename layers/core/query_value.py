@@ -148,16 +148,18 @@ class QueryValueAttention(AttentionLayer):
             NaN in padding reaches an output or a gradient, and the `AttentionMask`.
         """
         owner = type(self).__name__
-        given = {
-            "attention_mask": attention_mask is not None,
-            "use_causal_mask": use_causal_mask,
-        }
-        for name, present in given.items():
-            if present and name not in self.call_options:
-                raise ValueError(
-                    f"`{owner}` takes no `{name}`: its weights are not computed for "
-                    f"each pair of a query and a key. Received: {name}"
-                )
+        if attention_mask is not None and "attention_mask" not in self.call_options:
+            raise ValueError(
+                f"`{owner}` takes no `attention_mask`, whose Tq x Tv entries it is "
+                "there to avoid. Expected padding masks only. Received: "
+                f"attention_mask.shape={tuple(attention_mask.shape)}"
+            )
+        if use_causal_mask and "use_causal_mask" not in self.call_options:
+            raise ValueError(
+                f"`{owner}` mixes all positions before it weighs them and has no "
+                "causal form. Expected use_causal_mask=False. Received: "
+                "use_causal_mask=True"
+            )
         query, value, key, query_mask, key_mask = mask_inputs(
             owner, query, value, key, query_mask, value_mask, key_mask
         )
@@ -177,6 +179,32 @@ class QueryValueAttention(AttentionLayer):
             heads,
         )
         return query, value, key, mask
+
+    def prepare(self, key):
+        """Returns what `attend_prepared` needs of the keys `(B, Tv, Dk)`."""
+        return key
+
+    def attend_prepared(self, query, keys, value, key_mask=None, training=None):
+        """Attends to keys that are prepared once for many queries, as decoders do.
+
+        Args:
+            query: Tensor `(B, Tq, Dq)`.
+            keys: What `prepare` returned.
+            value: Tensor `(B, Tv, Dv)`, with zeros at padding.
+            key_mask: Boolean tensor `(B, Tv)`. Defaults to `None`.
+            training: Boolean. Defaults to `None`.
+
+        Returns:
+            The output and the weights.
+        """
+        return self(
+            query,
+            value,
+            None if keys is value else keys,
+            value_mask=key_mask,
+            return_attention_scores=True,
+            training=training,
+        )
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return (*query_shape[:-1], value_shape[-1])

@@ -68,6 +68,7 @@ def check_number(
                 if bound is not None
             ]
             expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
+            expected = "a positive number" if bounds == ["above 0"] else expected
             raise ValueError(
                 f"Invalid value for argument `{name}` of `{owner}`. "
                 f"Expected {expected}. Received: {name}={value!r}"

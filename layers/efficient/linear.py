@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import cut
-from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.loops import cut
+from attention_zoo.layers.core.masks import AttentionMask, zero_padding
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.efficient.base import LinearCostAttention
@@ -88,29 +88,20 @@ class FeatureAttention(LinearCostAttention):
     `(B, Tq, M)` and `(B, Tv, M)` that are not negative.
     """
 
-    causal = True
+    call_options = ("use_causal_mask", "return_attention_scores")
+    chunk_size = 64
 
-    def __init__(self, chunk_size=64, **kwargs):
-        super().__init__(**kwargs)
-        check_positive_integer(type(self).__name__, chunk_size=chunk_size)
-        self.chunk_size = chunk_size
-
-    def _attend(self, query, value, key, query_mask, key_mask, causal, need_weights):
+    def _attend(self, query, value, key, mask, training, need_weights):
         query, value, key = map(widen, (query, value, key))  # sums over all of T
-        query, key = self._features(query, key, key_mask)
-        query, key = _hide(query, query_mask), _hide(key, key_mask)
-        output = feature_attention(query, key, value, causal, self.chunk_size)
-        weights = feature_weights(query, key, causal) if need_weights else None
-        return output, weights
-
-    def get_config(self):
-        return {**super().get_config(), "chunk_size": self.chunk_size}
-
-
-def _hide(features, mask):
-    if mask is None:
-        return features
-    return ops.where(ops.expand_dims(mask, -1), features, ops.zeros_like(features))
+        query, key = self._features(query, key, mask.key_mask)
+        query = zero_padding(query, mask.query_mask)
+        key = zero_padding(key, mask.key_mask)
+        output = feature_attention(query, key, value, mask.causal, self.chunk_size)
+        output = ops.cast(output, self.compute_dtype)
+        if not need_weights:
+            return output, None
+        weights = feature_weights(query, key, mask.causal)
+        return output, ops.cast(weights, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -128,19 +119,49 @@ class LinearAttention(FeatureAttention):
     the paper's projections are `keras.layers.Dense` here.
 
     Args:
-        chunk_size: Number of queries that the causal form takes at a time: time and
-            memory of `T x chunk_size` and of `T / chunk_size x D x Dv`.
+        chunk_size: Integer. Number of queries that the causal form takes at a time:
+            time and memory of `T x chunk_size` and of `T / chunk_size x D x Dv`.
             Defaults to `64`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`, without `attention_mask`; `key` is as wide as
-    `query`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, D)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, D)`, as wide as `query`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: None. No other is taken.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
         weights of shape `(B, Tq, Tv)`, at a cost of `Tq x Tv`.
 
-    Reference: Katharopoulos et al. 2020, https://arxiv.org/abs/2006.16236
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 5), "float32")
+    output = layers.LinearAttention()(query, value)
+    np.testing.assert_allclose(output, np.ones((2, 3, 5)), atol=1e-5)
+    ```
+
+    References:
+        - Katharopoulos et al. 2020, https://arxiv.org/abs/2006.16236
     """
+
+    def __init__(self, chunk_size=64, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_integer(type(self).__name__, chunk_size=chunk_size)
+        self.chunk_size = chunk_size
 
     def _features(self, query, key, key_mask):
         return elu_features(query), elu_features(key)
+
+    def get_config(self):
+        return {**super().get_config(), "chunk_size": self.chunk_size}

@@ -3,18 +3,18 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import attend
 from attention_zoo.layers.core.masks import AttentionMask
-from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.parts import build_part, serialize_part
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.validation import (
     check_attention_shapes,
     check_positive_integer,
 )
-from attention_zoo.layers.sequence.attention import Attention, build_part
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class LinformerAttention(Attention):
+class LinformerAttention(ScoredParts, QueryValueAttention):
     """Attention to `P` learned mixtures of the positions, at a cost of T x P.
 
     1. Keys and values along time: `K' = E K` and `V' = F V`, shape `(B, P, D)`.
@@ -26,27 +26,73 @@ class LinformerAttention(Attention):
     holds the whole sequence, so that no causal form and no window exists.
 
     Args:
-        max_length: Longest key sequence, a positive integer.
-        num_projections: Number of mixtures `P`. Defaults to `64`.
-        score, normalizer, units, dropout, seed: As in `Attention`.
+        max_length: Integer. Length of the longest key sequence.
+        num_projections: Integer. Number of mixtures `P`. Defaults to `64`.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"`, `"additive"` or `"location"`.
+            Defaults to `"scaled_dot"`.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        units: Integer. Width of the hidden layer of the scores `"concat"` and
+            `"additive"`. Defaults to `None`: as wide as the key.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`, without `attention_mask` and `use_causal_mask`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: None. No other is taken.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: False. There is no causal form.
 
     Returns:
         Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
-        weights of shape `(B, Tq, P)`.
+        weights of shape `(B, Tq, P)`, dropout included.
 
     Raises:
-        ValueError: for a key longer than `max_length`.
+        ValueError: If an argument is invalid, if shapes or masks are incompatible, or
+            if the key is longer than `max_length`.
 
-    Reference: Wang et al. 2020, https://arxiv.org/abs/2006.04768
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 5), "float32")
+    layer = layers.LinformerAttention(max_length=13, num_projections=2)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 5) and weights.shape == (2, 3, 2)
+    ```
+
+    References:
+        - Wang et al. 2020, https://arxiv.org/abs/2006.04768
     """
 
-    def __init__(self, max_length, num_projections=64, score="scaled_dot", **kwargs):
+    family = "linear"
+    call_options = ("return_attention_scores",)
+
+    def __init__(
+        self,
+        max_length,
+        num_projections=64,
+        score="scaled_dot",
+        normalizer="softmax",
+        units=None,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
         check_positive_integer(
-            "LinformerAttention", max_length=max_length, num_projections=num_projections
+            type(self).__name__, max_length=max_length, num_projections=num_projections
         )
-        super().__init__(score=score, window=None, block_size=None, **kwargs)
+        self._set_parts(score, normalizer, units, dropout, seed=seed)
         self.max_length = max_length
         self.num_projections = num_projections
 
@@ -62,20 +108,7 @@ class LinformerAttention(Attention):
         self.value_projection = self.add_weight(name="value_projection", shape=shape)
         self.built = True
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-        training=None,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, None
-        )
+    def _attend(self, query, value, key, mask, training, need_weights):
         if key.shape[1] is not None and key.shape[1] > self.max_length:
             raise ValueError(
                 "`LinformerAttention` expects a key of at most `max_length` positions. "
@@ -86,45 +119,30 @@ class LinformerAttention(Attention):
         if mask.key_mask is not None:  # all mixtures of a row of padding are empty
             anything = ops.any(mask.key_mask, axis=1, keepdims=True)
             anything = ops.repeat(anything, self.num_projections, axis=1)
-        output, weights = attend(
+        return super()._attend(
             query,
-            self._mix(key, self.key_projection),
             self._mix(value, self.value_projection),
-            self._score,
-            self._normalizer,
+            self._mix(key, self.key_projection),
             AttentionMask(mask.query_mask, anything),
-            dropout=self.dropout,
-            seed_generator=self.seed_generator,
-            training=bool(training),
+            training,
+            need_weights,
         )
-        record(self, weights)
-        return (output, weights) if return_attention_scores else output
 
     def _mix(self, x, projection):
         """Returns the mixtures `(B, P, D)` of `x` `(B, T, D)`."""
         return ops.matmul(ops.transpose(projection[: ops.shape(x)[1]]), x)
 
-    def compute_output_spec(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-        training=None,
-    ):
-        return super().compute_output_spec(
-            query, value, key, return_attention_scores=return_attention_scores
-        )
-
     def compute_scores_shape(self, query_shape, value_shape):
         return (*query_shape[:-1], self.num_projections)
 
     def get_config(self):
-        config = super().get_config()
-        del config["window"], config["block_size"]
-        config["max_length"] = self.max_length
-        config["num_projections"] = self.num_projections
-        return config
+        config = {
+            "max_length": self.max_length,
+            "num_projections": self.num_projections,
+            "score": serialize_part(self.score),
+            "normalizer": serialize_part(self.normalizer),
+            "units": self.units,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

@@ -3,15 +3,15 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import cut
-from attention_zoo.layers.core.masks import check_window
-from attention_zoo.layers.core.recording import recording
+from attention_zoo.layers.core.loops import cut
+from attention_zoo.layers.core.parts import serialize_part
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.scores import LocationScore
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class LocalAttention(Attention):
+class LocalAttention(ScoredParts, QueryValueAttention):
     """Sliding-window attention in chunks: what lies outside the band is not computed.
 
     The values are those of `Attention(window=...)`, which evaluates all `Tq x Tv`
@@ -20,72 +20,83 @@ class LocalAttention(Attention):
     weights evaluates all of them, at the full cost.
 
     Args:
-        window: Integer or pair `(left, right)`: query `i` sees keys `i - left` to
-            `i + right`. Defaults to `16`.
-        score, normalizer, units, dropout, seed: As in `Attention`; `"location"` looks
-            at absolute positions and is no score of a band.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `16`.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"` or `"additive"`; `"location"` depends on absolute
+            positions and is no score of a band. Defaults to `"scaled_dot"`.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        units: Integer. Width of the hidden layer of the scores `"concat"` and
+            `"additive"`. Defaults to `None`: as wide as the key.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments and Returns: As in `Attention`; `attention_mask`, which has
-    `Tq x Tv` entries, is not taken.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: None. No other is taken.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
+
+    Returns:
+        Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
+        weights of shape `(B, Tq, Tv)`, dropout included.
 
     Raises:
-        ValueError: for a window that is no band, the location score, and an
-            `attention_mask`.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Beltagy et al. 2020, https://arxiv.org/abs/2004.05150
+    Example:
+
+    ```python
+    x = np.random.normal(size=(2, 13, 5)).astype("float32")
+    output = layers.LocalAttention(window=(3, 0))(x, x)
+    full = layers.Attention(window=(3, 0))(x, x)
+    np.testing.assert_allclose(output, full, atol=1e-5)
+    ```
+
+    References:
+        - Beltagy et al. 2020, https://arxiv.org/abs/2004.05150
     """
 
-    def __init__(self, window=16, score="scaled_dot", **kwargs):
-        check_window("LocalAttention", window)
+    family = "linear"
+    call_options = ("use_causal_mask", "return_attention_scores")
+
+    def __init__(
+        self,
+        window=16,
+        score="scaled_dot",
+        normalizer="softmax",
+        units=None,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
         if window is None or score == "location" or isinstance(score, LocationScore):
             raise ValueError(
                 "`LocalAttention` expects a `window` and a score of contents. "
                 f"Received: window={window!r}, score={score!r}"
             )
-        super().__init__(score=score, window=window, block_size=None, **kwargs)
+        self._set_parts(score, normalizer, units, dropout, window, seed=seed)
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        if attention_mask is not None:
-            raise ValueError(
-                "`LocalAttention` takes no `attention_mask`, whose Tq x Tv entries it "
-                "is there to avoid. Use `Attention(window=...)`. Received: "
-                f"attention_mask of shape {tuple(attention_mask.shape)}"
-            )
-        if return_attention_scores or recording():
-            return super().call(
-                query,
-                value,
-                key,
-                query_mask,
-                value_mask,
-                key_mask,
-                return_attention_scores=return_attention_scores,
-                training=training,
-                use_causal_mask=use_causal_mask,
-            )
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, None
-        )
-        return self._attend_in_chunks(
-            query, value, key, mask, use_causal_mask, bool(training)
-        )
+    def _attend(self, query, value, key, mask, training, need_weights):
+        if need_weights:
+            return super()._attend(query, value, key, mask, training, need_weights)
+        return self._attend_in_chunks(query, value, key, mask, training), None
 
-    def _attend_in_chunks(self, query, value, key, mask, causal, training):
+    def _attend_in_chunks(self, query, value, key, mask, training):
         """Returns the output `(B, Tq, Dv)` of tensors that hold zeros at padding."""
         left, right = self._window
-        right = 0 if causal else right
+        right = 0 if mask.causal else right
         total, length = ops.shape(query)[1], ops.shape(key)[1]
         size = max(16, left + right + 1)  # queries of a chunk: as many as keys beside
         count = (total + size - 1) // size
@@ -125,6 +136,12 @@ class LocalAttention(Attention):
         return output[:, :total]
 
     def get_config(self):
-        config = super().get_config()
-        del config["block_size"]
-        return config
+        config = {
+            "window": self.window,
+            "score": serialize_part(self.score),
+            "normalizer": serialize_part(self.normalizer),
+            "units": self.units,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

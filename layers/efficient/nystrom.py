@@ -3,11 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.normalizers import masked_softmax
-from attention_zoo.layers.core.recording import record, recording
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.scores import dot_scores
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.efficient.base import LinearCostAttention
 
 
 def segment_means(x, mask, count):
@@ -56,7 +55,7 @@ def scaled_dot(query, key):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class NystromAttention(Attention):
+class NystromAttention(LinearCostAttention):
     """Softmax attention approximated through `M` landmarks, at a cost of T x M.
 
     1. Landmarks `Q~`, `K~`: means of `M` segments, shape `(B, M, D)`.
@@ -68,51 +67,60 @@ class NystromAttention(Attention):
     causal form and no window exists. The paper has a skip convolution beside it.
 
     Args:
-        num_landmarks: Number of landmarks `M`. Defaults to `32`.
-        iterations: Steps towards the inverse. Defaults to `6`, as in the paper.
+        num_landmarks: Integer. Number of landmarks `M`. Defaults to `32`.
+        iterations: Integer. Steps towards the inverse. Defaults to `6`, as in the
+            paper.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`, without `attention_mask` and `use_causal_mask`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, D)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, D)`, as wide as `query`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: None. No other is taken.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
+        use_causal_mask: False. There is no causal form.
 
     Returns:
         Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
         weights of shape `(B, Tq, Tv)`, which are then multiplied out.
 
-    Reference: Xiong et al. 2021, https://arxiv.org/abs/2102.03902
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    x = np.random.normal(size=(2, 7, 5)).astype("float32")
+    output = layers.NystromAttention(num_landmarks=7, iterations=12)(x, x)
+    np.testing.assert_allclose(output, layers.Attention()(x, x), atol=1e-2)
+    ```
+
+    References:
+        - Xiong et al. 2021, https://arxiv.org/abs/2102.03902
     """
 
     def __init__(self, num_landmarks=32, iterations=6, **kwargs):
+        super().__init__(**kwargs)
         check_positive_integer(
-            "NystromAttention", num_landmarks=num_landmarks, iterations=iterations
+            type(self).__name__, num_landmarks=num_landmarks, iterations=iterations
         )
-        super().__init__(score="scaled_dot", normalizer="softmax", **kwargs)
         self.num_landmarks = num_landmarks
         self.iterations = iterations
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, None
-        )
+    def _attend(self, query, value, key, mask, training, need_weights):
         dtype = query.dtype
-        if self.compute_dtype in ("float16", "bfloat16"):  # the inverse needs float32
-            query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
+        query, key = widen(query), widen(key)  # the inverse needs float32
         first, middle, last = self._factors(query, key, mask)
         last = ops.matmul(pseudo_inverse(middle, self.iterations), last)
         weights = None
-        if return_attention_scores or recording():
+        if need_weights:
             weights = ops.cast(ops.matmul(first, last), dtype)
-            record(self, weights)
         gathered = ops.matmul(last, ops.cast(value, last.dtype))  # (B, M, Dv)
-        output = ops.cast(ops.matmul(first, gathered), dtype)
-        return (output, weights) if return_attention_scores else output
+        return ops.cast(ops.matmul(first, gathered), dtype), weights
 
     def _factors(self, query, key, mask):
         """Returns the softmax matrices `(B, Tq, M)`, `(B, M, M)`, `(B, M, Tv)`."""
@@ -137,25 +145,6 @@ class NystromAttention(Attention):
             masked_softmax(scaled_dot(few_queries, key), from_landmarks),
         )
 
-    def compute_output_spec(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        return_attention_scores=False,
-    ):
-        return super().compute_output_spec(
-            query, value, key, return_attention_scores=return_attention_scores
-        )
-
     def get_config(self):
-        config = super().get_config()
-        for name in ("score", "normalizer", "units", "dropout", "window"):
-            del config[name]
-        del config["block_size"], config["seed"]
-        config["num_landmarks"] = self.num_landmarks
-        config["iterations"] = self.iterations
-        return config
+        config = {"num_landmarks": self.num_landmarks, "iterations": self.iterations}
+        return {**super().get_config(), **config}

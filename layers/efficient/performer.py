@@ -59,7 +59,7 @@ class PerformerAttention(FeatureAttention):
     1. Features of `x = q / D^(1/4)` and `x = k / D^(1/4)`: `exp(w_m . x - |x|^2 / 2) /
        sqrt(M)` for `M` random vectors, shapes `(B, Tq, M)` and `(B, Tv, M)`. On average
        their product is `exp(q . k / sqrt(D))`.
-    2. As in `LinearAttention`: sums over the keys, shape `(B, M, Dv)`, then the output,
+    2. Sums over the keys, shape `(B, M, Dv)`, then the output,
        shape `(B, Tq, Dv)`.
 
     The error falls as `1 / sqrt(M)` and grows fast with the length of queries and keys.
@@ -70,25 +70,52 @@ class PerformerAttention(FeatureAttention):
     feature, which biases the estimate, is left out.
 
     Args:
-        num_features: Number of random vectors `M`. Defaults to `256`.
-        chunk_size: As in `LinearAttention`. Defaults to `64`.
-        seed: Python integer for the vectors. Defaults to `None`: NumPy's global seed,
+        num_features: Integer. Number of random vectors `M`. Defaults to `256`.
+        chunk_size: Integer. Number of queries that the causal form takes at a time:
+            time and memory of `T x chunk_size` and of `T / chunk_size x M x Dv`.
+            Defaults to `64`.
+        seed: Integer. Seed of the vectors. Defaults to `None`: NumPy's global seed,
             which `keras.utils.set_random_seed` sets.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`, without `attention_mask`; `key` is as wide as
-    `query`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, D)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, D)`, as wide as `query`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: None. No other is taken.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
         weights of shape `(B, Tq, Tv)`, at a cost of `Tq x Tv`.
 
-    Reference: Choromanski et al. 2020, https://arxiv.org/abs/2009.14794
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 5), "float32")
+    output = layers.PerformerAttention(num_features=11, seed=1)(query, value)
+    np.testing.assert_allclose(output, np.ones((2, 3, 5)), atol=1e-5)
+    ```
+
+    References:
+        - Choromanski et al. 2020, https://arxiv.org/abs/2009.14794
     """
 
     def __init__(self, num_features=256, chunk_size=64, seed=None, **kwargs):
-        super().__init__(chunk_size=chunk_size, **kwargs)
-        check_positive_integer(type(self).__name__, num_features=num_features)
+        super().__init__(**kwargs)
+        check_positive_integer(
+            type(self).__name__, num_features=num_features, chunk_size=chunk_size
+        )
         self.num_features = num_features
+        self.chunk_size = chunk_size
         self.seed = seed
 
     def build(self, query_shape, value_shape, key_shape=None):
@@ -121,5 +148,9 @@ class PerformerAttention(FeatureAttention):
         )
 
     def get_config(self):
-        config = {"num_features": self.num_features, "seed": self.seed}
+        config = {
+            "num_features": self.num_features,
+            "chunk_size": self.chunk_size,
+            "seed": self.seed,
+        }
         return {**super().get_config(), **config}

@@ -10,16 +10,14 @@ from keras import ops
 
 from attention_zoo.layers.core.blockwise import attend
 from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.masks import zero_padding as empty_padding
+from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.validation import (
     check_choice,
     check_positive_integer,
 )
 from attention_zoo.layers.registry import create_attention, get_family
-from attention_zoo.layers.sequence.attention import (
-    Attention,
-    empty_padding,
-    serialize_part,
-)
+from attention_zoo.layers.sequence.scored import ScoredAttention
 
 ORDERS = ("bahdanau", "luong")
 
@@ -131,7 +129,7 @@ class AttentionCell(keras.layers.Layer):
         self._feeds_back = input_feeding and order == "luong"
         # The general path asks the attention anew at each step; an `Attention` that
         # is no more than a score and a normalizer has its keys projected once.
-        self._projects_once = type(self.attention_layer).call is Attention.call
+        self._projects_once = isinstance(self.attention_layer, ScoredAttention)
         self._keeps_state = hasattr(self.attention_layer, "initial_state")
 
     def _get_attention(self, attention):

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.parts import serialize_part
+from attention_zoo.layers.core.validation import check_number, check_positive_integer
 from attention_zoo.layers.recurrent.stepwise import StepwiseAttention, check_not_random
 
 
@@ -39,14 +40,50 @@ class CoverageAttention(StepwiseAttention):
     coverage first and adds it for the last steps.
 
     Args:
-        units: Width of the hidden layer, a positive integer.
+        units: Integer. Width of the hidden layer.
         loss_weight: Number of at least 0. Defaults to `1.0`, the paper's.
-        normalizer: As in `Attention`, but `"gumbel_softmax"`. Defaults to `"softmax"`.
-        dropout, seed: As in `Attention`; what is dropped still counts as looked at.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"` or `"top_k"`: random
+            ops are not supported inside the loop. Defaults to `"softmax"`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights; the
+            state keeps what was dropped. Defaults to `0.0`.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        seed: Integer. Seed of dropout. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments and Returns: As in `StepwiseAttention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
+        state: Tensor of shape `(B, Tv)`, to go on from where earlier queries ended.
+            Defaults to `initial_state`.
 
-    Reference: See et al. 2017, https://arxiv.org/abs/1704.04368
+    Returns:
+        Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
+        weights of shape `(B, Tq, Tv)`, dropout included.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 11), "float32")
+    layer = layers.CoverageAttention(units=13, loss_weight=0.5)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 11) and weights.shape == (2, 3, 7)
+    ```
+
+    References:
+        - See et al. 2017, https://arxiv.org/abs/1704.04368
     """
 
     def __init__(
@@ -55,25 +92,15 @@ class CoverageAttention(StepwiseAttention):
         loss_weight=1.0,
         normalizer="softmax",
         dropout=0.0,
+        window=None,
         seed=None,
         **kwargs,
     ):
+        super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, units=units)
-        number = isinstance(loss_weight, (int, float))
-        if not number or isinstance(loss_weight, bool) or loss_weight < 0:
-            raise ValueError(
-                f"Invalid value for argument `loss_weight` of `{owner}`. Expected a "
-                f"number of at least 0. Received: loss_weight={loss_weight!r}"
-            )
-        super().__init__(
-            score="additive",
-            normalizer=normalizer,
-            units=units,
-            dropout=dropout,
-            seed=seed,
-            **kwargs,
-        )
+        check_number(owner, minimum=0, loss_weight=loss_weight)
+        self._set_parts("additive", normalizer, units, dropout, window, seed=seed)
         check_not_random(owner, self._normalizer)
         self.loss_weight = loss_weight
 
@@ -105,7 +132,12 @@ class CoverageAttention(StepwiseAttention):
         self.add_loss(self.loss_weight * loss)
 
     def get_config(self):
-        config = super().get_config()
-        del config["score"]
-        config["loss_weight"] = self.loss_weight
-        return config
+        config = {
+            "units": self.units,
+            "loss_weight": self.loss_weight,
+            "normalizer": serialize_part(self.normalizer),
+            "dropout": self.dropout,
+            "window": self.window,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.recurrent.stepwise import StepwiseAttention, check_not_random
 
@@ -24,15 +25,51 @@ class LocationAwareAttention(StepwiseAttention):
     paper's windowing, sharpening and smoothing are not here; a `normalizer` may be.
 
     Args:
-        units: Width of the hidden layer, a positive integer.
-        filters: Number of filters. Defaults to `10`.
-        kernel_size: Width of a filter, in positions. Defaults to `31`.
-        normalizer: As in `Attention`, but `"gumbel_softmax"`. Defaults to `"softmax"`.
-        dropout, seed: As in `Attention`; what is dropped still counts as looked at.
+        units: Integer. Width of the hidden layer.
+        filters: Integer. Number of filters. Defaults to `10`.
+        kernel_size: Integer. Width of a filter, in positions. Defaults to `31`.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"` or `"top_k"`: random
+            ops are not supported inside the loop. Defaults to `"softmax"`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights; the
+            state keeps what was dropped. Defaults to `0.0`.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        seed: Integer. Seed of dropout. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments and Returns: As in `StepwiseAttention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
+        state: Tensor of shape `(B, Tv)`, to go on from where earlier queries ended.
+            Defaults to `initial_state`.
 
-    Reference: Chorowski et al. 2015, https://arxiv.org/abs/1506.07503
+    Returns:
+        Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
+        weights of shape `(B, Tq, Tv)`, dropout included.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 11), "float32")
+    layer = layers.LocationAwareAttention(units=13, filters=2, kernel_size=3)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 11) and weights.shape == (2, 3, 7)
+    ```
+
+    References:
+        - Chorowski et al. 2015, https://arxiv.org/abs/1506.07503
     """
 
     def __init__(
@@ -42,21 +79,16 @@ class LocationAwareAttention(StepwiseAttention):
         kernel_size=31,
         normalizer="softmax",
         dropout=0.0,
+        window=None,
         seed=None,
         **kwargs,
     ):
+        super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(
             owner, units=units, filters=filters, kernel_size=kernel_size
         )
-        super().__init__(
-            score="additive",
-            normalizer=normalizer,
-            units=units,
-            dropout=dropout,
-            seed=seed,
-            **kwargs,
-        )
+        self._set_parts("additive", normalizer, units, dropout, window, seed=seed)
         check_not_random(owner, self._normalizer)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -90,8 +122,13 @@ class LocationAwareAttention(StepwiseAttention):
         return weights, weights
 
     def get_config(self):
-        config = super().get_config()
-        del config["score"]
-        config["filters"] = self.filters
-        config["kernel_size"] = self.kernel_size
-        return config
+        config = {
+            "units": self.units,
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "normalizer": serialize_part(self.normalizer),
+            "dropout": self.dropout,
+            "window": self.window,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

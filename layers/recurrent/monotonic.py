@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.scores import AdditiveScore
+from attention_zoo.layers.core.validation import check_number
 from attention_zoo.layers.recurrent.stepwise import StepwiseAttention
-from attention_zoo.layers.sequence.attention import serialize_part
 
 MOST_ROUNDS = 17  # enough for 131,072 keys, where a graph does not know their number
 
@@ -94,20 +95,54 @@ class MonotonicAttention(StepwiseAttention):
     `StepwiseAttention`) is the last query's weights.
 
     Args:
-        score: As in `Attention`, or None for the paper's, a `NormedAdditiveScore`:
-            `g v' tanh(W1 q + W2 k + b) / |v|`. Defaults to `None`.
-        units: Hidden width of the paper's score, `"additive"` and `"concat"`. Defaults
-            to `None`: as wide as the key.
-        noise: Standard deviation of the Gaussian noise that is added to energies in
-            training, so that the choices learn to be near 0 or 1. Defaults to `1.0`.
-        initial_offset: Where the weight `offset` `()`, r above, starts. A negative
-            number makes the first queries look far. Defaults to `-1.0`.
-        hard_inference: Whether inference is hard. Defaults to `True`.
-        dropout, seed: As in `Attention`; `seed` is the noise's too.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"`, `"additive"` or `"location"`. Defaults to `None`:
+            the paper's, `g v' tanh(W1 q + W2 k + b) / |v|`, a `NormedAdditiveScore`.
+        units: Integer. Width of the hidden layer of the paper's score, `"additive"`
+            and `"concat"`. Defaults to `None`: as wide as the key.
+        noise: Number of at least 0. Standard deviation of the Gaussian noise that is
+            added to energies in training, so that the choices learn to be near 0 or
+            1. Defaults to `1.0`.
+        initial_offset: Number. Initial value of the weight `offset` `()`, r above; a
+            negative number makes the first queries look far. Defaults to `-1.0`.
+        hard_inference: Boolean. Whether inference is hard. Defaults to `True`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights; the
+            state keeps what was dropped. Defaults to `0.0`.
+        seed: Integer. Seed of dropout and of the noise. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments and Returns: As in `StepwiseAttention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
+        state: Tensor of shape `(B, Tv)`, to go on from where earlier queries ended.
+            Defaults to `initial_state`.
 
-    Reference: Raffel et al. 2017, https://arxiv.org/abs/1704.00784
+    Returns:
+        Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
+        weights of shape `(B, Tq, Tv)`, dropout included.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 11), "float32")
+    layer = layers.MonotonicAttention(units=13)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 11) and weights.shape == (2, 3, 7)
+    ```
+
+    References:
+        - Raffel et al. 2017, https://arxiv.org/abs/1704.00784
     """
 
     def __init__(
@@ -121,14 +156,16 @@ class MonotonicAttention(StepwiseAttention):
         seed=None,
         **kwargs,
     ):
-        _check_numbers(type(self).__name__, noise, initial_offset)
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        check_number(owner, minimum=0, noise=noise)
+        check_number(owner, initial_offset=initial_offset)
         own = score is None
-        super().__init__(
-            score=_make_own_score(units, kwargs.get("dtype")) if own else score,
+        self._set_parts(
+            _make_own_score(units, self.dtype_policy) if own else score,
             units=None if own else units,
             dropout=dropout,
             seed=seed,
-            **kwargs,
         )
         if own:
             self.score = None
@@ -170,25 +207,17 @@ class MonotonicAttention(StepwiseAttention):
         return weights, weights
 
     def get_config(self):
-        config = super().get_config()
-        del config["normalizer"]
-        config["score"] = serialize_part(self.score)
-        config["noise"] = self.noise
-        config["initial_offset"] = self.initial_offset
-        config["hard_inference"] = self.hard_inference
-        return config
+        config = {
+            "score": serialize_part(self.score),
+            "units": self.units,
+            "noise": self.noise,
+            "initial_offset": self.initial_offset,
+            "hard_inference": self.hard_inference,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
 
 
 def _make_own_score(units, dtype):
     return NormedAdditiveScore(units, name="normed_additive", dtype=dtype)
-
-
-def _check_numbers(owner, noise, initial_offset):
-    for name, value in {"noise": noise, "initial_offset": initial_offset}.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or (name == "noise" and value < 0):
-            raise ValueError(
-                f"Invalid value for argument `{name}` of `{owner}`. Expected a number"
-                f"{' of at least 0' if name == 'noise' else ''}. "
-                f"Received: {name}={value!r}"
-            )

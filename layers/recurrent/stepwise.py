@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 class _Loop:
@@ -42,15 +43,16 @@ def scan_steps(step, rows, state):
 
 
 def check_not_random(owner, normalizer):
-    """Raises `ValueError` for a normalizer that samples: a loop must draw nothing."""
+    """Raises `ValueError` for a normalizer that samples: random ops are not
+    supported inside the loop."""
     if normalizer.random:
         raise ValueError(
-            f"`{owner}` takes a `normalizer` without chance in it. "
+            f"`{owner}` takes a `normalizer` that is not random. "
             f"Received: normalizer={normalizer.name!r}"
         )
 
 
-class StepwiseAttention(Attention):
+class StepwiseAttention(ScoredParts, QueryValueAttention):
     """Base of the attentions whose weights depend on those of earlier queries.
 
     Called on a sequence of queries, it goes through them in order. What is carried from
@@ -68,7 +70,17 @@ class StepwiseAttention(Attention):
     A subclass overrides `initial_state`, `_prepare_queries`, which is what can be
     computed for all queries at once, and `_advance`, which is one step.
 
-    Call arguments: As in `Attention`, and
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
         state: Tensor of shape `(B, Tv)`, to go on from where earlier queries ended.
             Defaults to `initial_state`.
     """
@@ -158,9 +170,15 @@ class StepwiseAttention(Attention):
         state=None,
     ):
         query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
+            query,
+            value,
+            key,
+            query_mask,
+            value_mask,
+            key_mask,
+            attention_mask,
+            use_causal_mask,
         )
-        mask.causal = use_causal_mask
         batch, length = ops.shape(key)[:2]
         if state is None:
             state = self.initial_state(batch, length, mask.key_mask)
@@ -209,9 +227,3 @@ class StepwiseAttention(Attention):
         if state is not None:
             self._check_state(state, value)
         return super().compute_output_spec(query, value, *args, **kwargs)
-
-    def get_config(self):
-        config = super().get_config()
-        for unused in ("window", "block_size"):
-            del config[unused]
-        return config

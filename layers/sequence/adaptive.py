@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.core.parts import serialize_part
+from attention_zoo.layers.core.query_value import QueryValueAttention
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 def sentinel(query, gate_kernel, gate_bias, kernel):
@@ -14,7 +15,7 @@ def sentinel(query, gate_kernel, gate_bias, kernel):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class AdaptiveAttention(Attention):
+class AdaptiveAttention(ScoredParts, QueryValueAttention):
     """Additive attention with a sentinel: how much to look, and where.
 
     1. Sentinel `s_i = sigmoid(Wg q_i + b) * tanh(Ws q_i)`, shape `(B, Tq, Dv)`.
@@ -27,26 +28,61 @@ class AdaptiveAttention(Attention):
     makes it. A query without any visible value gets its sentinel; a masked one zeros.
 
     Args:
-        units: Width of the hidden layer. Defaults to `None`: as wide as the key.
-        normalizer, dropout, window, seed: As in `Attention`.
+        units: Integer. Width of the hidden layer. Defaults to `None`: as wide as the
+            key.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dv)`, and with `return_attention_scores=True` the
-        weights of shape `(B, Tq, Tv + 1)`, the sentinel's last.
+        weights of shape `(B, Tq, Tv + 1)`, the sentinel's last, dropout included.
 
-    Reference: Lu et al. 2017, https://arxiv.org/abs/1612.01887
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 11), "float32")
+    layer = layers.AdaptiveAttention(units=13)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 11) and weights.shape == (2, 3, 8)
+    ```
+
+    References:
+        - Lu et al. 2017, https://arxiv.org/abs/1612.01887
     """
 
-    def __init__(self, units=None, normalizer="softmax", **kwargs):
-        super().__init__(
-            score="additive",
-            normalizer=normalizer,
-            units=units,
-            block_size=None,
-            **kwargs,
-        )
+    def __init__(
+        self,
+        units=None,
+        normalizer="softmax",
+        dropout=0.0,
+        window=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._set_parts("additive", normalizer, units, dropout, window, seed=seed)
 
     def build(self, query_shape, value_shape, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
@@ -65,23 +101,7 @@ class AdaptiveAttention(Attention):
             name="sentinel_score_kernel", shape=(value_width, hidden)
         )
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
-        )
-        mask.causal = use_causal_mask
+    def _attend(self, query, value, key, mask, training, need_weights):
         own = sentinel(query, self.gate_kernel, self.gate_bias, self.sentinel_kernel)
         scores = self._calculate_scores(query, key, own)
         seen = self._seen(mask, ops.shape(scores))
@@ -91,8 +111,7 @@ class AdaptiveAttention(Attention):
                 weights, self.dropout, seed=self.seed_generator
             )
         output = ops.matmul(weights[..., :-1], value) + weights[..., -1:] * own
-        record(self, weights)
-        return (output, weights) if return_attention_scores else output
+        return output, weights
 
     def _calculate_scores(self, query, key, own):
         """Returns the scores `(B, Tq, Tv + 1)`, the sentinel's last."""
@@ -120,6 +139,11 @@ class AdaptiveAttention(Attention):
         return (*query_shape[:-1], None if length is None else length + 1)
 
     def get_config(self):
-        config = super().get_config()
-        del config["score"], config["block_size"]
-        return config
+        config = {
+            "units": self.units,
+            "normalizer": serialize_part(self.normalizer),
+            "dropout": self.dropout,
+            "window": self.window,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

@@ -5,28 +5,27 @@ import math
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.masks import AttentionMask
-from attention_zoo.layers.core.normalizers import masked_softmax
-from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.masks import check_window
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.scores import dot_scores
 from attention_zoo.layers.core.validation import (
     check_attention_shapes,
     check_positive_integer,
     check_rate,
 )
-from attention_zoo.layers.sequence.attention import Attention
 
 
 def head_norm(x, scale, epsilon=1e-5):
     """Returns `x / rms(x) * scale` over the last axis; squares in at least float32."""
     dtype = keras.backend.standardize_dtype(x.dtype)
-    wide = ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
+    wide = widen(x)
     power = ops.mean(ops.square(wide), axis=-1, keepdims=True)
     return ops.cast(wide * ops.rsqrt(power + epsilon), dtype) * scale
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class DifferentialAttention(Attention):
+class DifferentialAttention(QueryValueAttention):
     """Multi-head attention whose noise cancels: `softmax(Q1 K1') - l softmax(Q2 K2')`.
 
     `H` is the number of heads, `K` the `key_dim`.
@@ -42,30 +41,72 @@ class DifferentialAttention(Attention):
     vectors `(K,)` that the heads share.
 
     Args:
-        num_heads: Number of heads `H`. Defaults to `4`.
-        key_dim: Width `K` of each of a head's queries and keys. Defaults to `16`.
-        lambda_init: Number in [0, 1); the paper takes `0.8 - 0.6 exp(-0.3 (l - 1))` in
+        num_heads: Integer. Number of heads `H`. Defaults to `4`.
+        key_dim: Integer. Width `K` of each of a head's queries and keys. Defaults to
+            `16`.
+        lambda_init: Float in [0, 1); the paper takes `0.8 - 0.6 exp(-0.3 (l - 1))` in
             layer `l` of a network. Defaults to `0.2`, the first layer's.
-        dropout: Share of the weights that is dropped in training. Defaults to `0.0`.
-        window, seed: As in `Attention`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        seed: Integer. Seed of dropout and of the start of lambda. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)` or `(B, H, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dq)`, and with `return_attention_scores=True` the
         weights of shape `(B, H, Tq, Tv)`, dropout included.
 
-    Reference: Ye et al. 2024, https://arxiv.org/abs/2410.05258
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    x = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.DifferentialAttention(num_heads=3, key_dim=2, lambda_init=0.2)
+    output, weights = layer(x, x, return_attention_scores=True)
+    assert output.shape == (2, 7, 5) and weights.shape == (2, 3, 7, 7)
+    ```
+
+    References:
+        - Ye et al. 2024, https://arxiv.org/abs/2410.05258
     """
 
-    def __init__(self, num_heads=4, key_dim=16, lambda_init=0.2, **kwargs):
+    def __init__(
+        self,
+        num_heads=4,
+        key_dim=16,
+        lambda_init=0.2,
+        dropout=0.0,
+        window=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, num_heads=num_heads, key_dim=key_dim)
-        check_rate(owner, lambda_init=lambda_init)
-        super().__init__(block_size=None, **kwargs)
+        check_rate(owner, lambda_init=lambda_init, dropout=dropout)
+        self._window = check_window(owner, window)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.lambda_init = lambda_init
+        self.dropout = dropout
+        self.window = window
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
@@ -100,30 +141,7 @@ class DifferentialAttention(Attention):
         powers = ops.exp(dots)
         return powers[0] - powers[1] + self.lambda_init
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
-        )
-        mask = AttentionMask(
-            mask.query_mask,
-            mask.key_mask,
-            mask.attention_mask,
-            use_causal_mask,
-            self._window,
-            heads=True,
-        )
+    def _attend(self, query, value, key, mask, training, need_weights):
         dtype = query.dtype
         queries = ops.einsum("btd,dhpk->bhptk", query, self.query_kernel)
         keys = ops.einsum("btd,dhpk->bhptk", key, self.key_kernel)
@@ -143,20 +161,18 @@ class DifferentialAttention(Attention):
         output = head_norm(ops.matmul(weights, values), self.norm_scale)
         output = output * (1 - self.lambda_init)
         output = ops.einsum("bhtv,hvd->btd", output, self.output_kernel)
-        record(self, weights)
-        return (output, weights) if return_attention_scores else output
+        return output, weights
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return tuple(query_shape)
 
-    def compute_scores_shape(self, query_shape, value_shape):
-        return (query_shape[0], self.num_heads, query_shape[1], value_shape[1])
-
     def get_config(self):
-        config = super().get_config()
-        for name in ("score", "normalizer", "units", "block_size"):
-            del config[name]
-        config["num_heads"] = self.num_heads
-        config["key_dim"] = self.key_dim
-        config["lambda_init"] = self.lambda_init
-        return config
+        config = {
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "lambda_init": self.lambda_init,
+            "dropout": self.dropout,
+            "window": self.window,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}

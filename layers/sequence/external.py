@@ -3,14 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.normalizers import masked_softmax
+from attention_zoo.layers.core.attention_layer import SelfAttentionLayer
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.core.validation import (
-    check_mask,
-    check_positive_integer,
-    check_rank,
-)
-from attention_zoo.layers.sequence.attention import empty_padding
+from attention_zoo.layers.core.validation import check_positive_integer, check_rank
 
 
 def double_normalization(scores, mask=None):
@@ -34,7 +30,7 @@ def double_normalization(scores, mask=None):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class ExternalAttention(keras.layers.Layer):
+class ExternalAttention(SelfAttentionLayer):
     """Attention to `S` learned slots, shared by all sequences, at cost linear in T.
 
     1. Scores `x . M_k'`, shape `(B, T, S)`.
@@ -46,25 +42,42 @@ class ExternalAttention(keras.layers.Layer):
     around this; they are `keras.layers.Dense` here.
 
     Args:
-        num_slots: Number of slots `S`, a positive integer. Defaults to `64`.
+        num_slots: Integer. Number of slots `S`. Defaults to `64`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.
         mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
 
     Returns:
         Output of shape `(B, T, D)`, zeros at padding, and with
         `return_attention_scores=True` the weights of shape `(B, T, S)`.
 
-    Reference: Guo et al. 2021, https://arxiv.org/abs/2105.02358
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    inputs = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.ExternalAttention(num_slots=3)
+    output, weights = layer(inputs, return_attention_scores=True)
+    assert output.shape == (2, 7, 5)
+    np.testing.assert_allclose(np.sum(weights, axis=-1), 1, atol=1e-5)
+    ```
+
+    References:
+        - Guo et al. 2021, https://arxiv.org/abs/2105.02358
     """
+
+    weights_are = "slots"
+    call_options = ("return_attention_scores",)
 
     def __init__(self, num_slots=64, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(type(self).__name__, num_slots=num_slots)
         self.num_slots = num_slots
-        self.supports_masking = True
 
     def build(self, input_shape):
         check_rank(type(self).__name__, 3, inputs=tuple(input_shape))
@@ -74,32 +87,16 @@ class ExternalAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, mask=None, return_attention_scores=False):
-        owner = type(self).__name__
-        check_rank(owner, 3, inputs=inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        inputs = empty_padding(inputs, mask)
+        inputs, mask = self._mask_inputs(inputs, mask)
         scores = ops.matmul(inputs, ops.transpose(self.key_memory))
-        weights = double_normalization(ops.cast(scores, self._wide), mask)
+        weights = double_normalization(widen(scores), mask)
         weights = ops.cast(weights, scores.dtype)
         output = ops.matmul(weights, self.value_memory)
         record(self, weights)
         return (output, weights) if return_attention_scores else output
 
-    @property
-    def _wide(self):
-        half = self.compute_dtype in ("float16", "bfloat16")
-        return "float32" if half else self.compute_dtype
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
-        output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        shape = (*inputs.shape[:2], self.num_slots)
-        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
+    def compute_scores_shape(self, input_shape):
+        return (*input_shape[:-1], self.num_slots)
 
     def get_config(self):
         return {**super().get_config(), "num_slots": self.num_slots}

@@ -5,9 +5,15 @@ from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST
 from attention_zoo.layers.core.normalizers import GumbelSoftmax, hardmax, masked_softmax
+from attention_zoo.layers.core.parts import serialize_part
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.core.validation import check_choice, check_rate
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.core.validation import (
+    check_choice,
+    check_number,
+    check_rate,
+)
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 ESTIMATORS = ("straight_through", "gumbel", "reinforce")
 
@@ -51,7 +57,7 @@ def log_probability(scores, chosen, mask=None):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class HardAttention(Attention):
+class HardAttention(ScoredParts, QueryValueAttention):
     """Attention that looks at one position: weights are one-hot, the output is a value.
 
     1. Scores `s(q_i, k_j)`, shape `(B, Tq, Tv)`.
@@ -74,23 +80,53 @@ class HardAttention(Attention):
     of `"straight_through"`.
 
     Args:
-        score: As in `Attention`. Defaults to `"additive"`.
-        estimator: `"straight_through"`, `"gumbel"` or `"reinforce"`. Defaults to
-            `"straight_through"`.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"`, `"additive"` or `"location"`.
+            Defaults to `"additive"`.
+        estimator: String. `"straight_through"`, `"gumbel"` or `"reinforce"`. Defaults
+            to `"straight_through"`.
         temperature: Positive number, with `"gumbel"` only. Defaults to `1.0`.
         entropy_weight: Number of at least 0, with `"reinforce"` only: this times the
             mean entropy of the rows is taken off the loss in training, against
             settling too early. Defaults to `0.0`.
-        units, seed: As in `Attention`.
+        units: Integer. Width of the hidden layer of the scores `"concat"` and
+            `"additive"`. Defaults to `None`: as wide as the key.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        seed: Integer. Seed of the samples in training. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`, and
-        return_log_probs: Whether the log-probability of the chosen positions is
-            returned as well, with `"reinforce"` only.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        return_log_probs: Boolean. Whether the log-probabilities of the chosen
+            positions are returned too, with `"reinforce"` only.
+        training: Boolean. Whether positions are sampled.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dv)`; with `return_attention_scores=True` also the
         weights `(B, Tq, Tv)`; with `return_log_probs=True` also, and last, the
         log-probabilities `(B, Tq)`, 0 for a query with nothing to see.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    query, value = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 5), "float32")
+    layer = layers.HardAttention(estimator="gumbel", seed=1)
+    output, weights = layer(query, value, return_attention_scores=True)
+    assert output.shape == (2, 3, 5)
+    np.testing.assert_allclose(np.max(weights, axis=-1), 1)
+    ```
 
     References:
         - Xu et al. 2015, https://arxiv.org/abs/1502.03044
@@ -105,13 +141,15 @@ class HardAttention(Attention):
         temperature=1.0,
         entropy_weight=0.0,
         units=None,
+        window=None,
         seed=None,
         **kwargs,
     ):
+        super().__init__(**kwargs)
         owner = type(self).__name__
         check_choice(owner, ESTIMATORS, estimator=estimator)
-        _check_number(owner, positive=True, temperature=temperature)
-        _check_number(owner, positive=False, entropy_weight=entropy_weight)
+        check_number(owner, above=0, temperature=temperature)
+        check_number(owner, minimum=0, entropy_weight=entropy_weight)
         if entropy_weight and estimator != "reinforce":
             raise ValueError(
                 f"`{owner}` takes `entropy_weight` with estimator 'reinforce' only. "
@@ -120,11 +158,9 @@ class HardAttention(Attention):
         normalizer = "hardmax"
         if estimator == "gumbel":
             normalizer = GumbelSoftmax(
-                temperature, hard=True, seed=seed, dtype=kwargs.get("dtype")
+                temperature, hard=True, seed=seed, dtype=self.dtype_policy
             )
-        super().__init__(
-            score=score, normalizer=normalizer, units=units, seed=seed, **kwargs
-        )
+        self._set_parts(score, normalizer, units, window=window, seed=seed)
         self.estimator = estimator
         self.temperature = temperature
         self.entropy_weight = entropy_weight
@@ -170,9 +206,15 @@ class HardAttention(Attention):
                 use_causal_mask,
             )
         query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
+            query,
+            value,
+            key,
+            query_mask,
+            value_mask,
+            key_mask,
+            attention_mask,
+            use_causal_mask,
         )
-        mask.causal = use_causal_mask
         weights, log_probs, entropy = self._choose(query, key, mask, training)
         if training and self.entropy_weight:
             self.add_loss(-self.entropy_weight * ops.mean(entropy))
@@ -204,13 +246,16 @@ class HardAttention(Attention):
         return *outputs, keras.KerasTensor(query.shape[:2], dtype="float32")
 
     def get_config(self):
-        config = super().get_config()
-        for fixed in ("normalizer", "dropout", "window", "block_size"):
-            del config[fixed]
-        config["estimator"] = self.estimator
-        config["temperature"] = self.temperature
-        config["entropy_weight"] = self.entropy_weight
-        return config
+        config = {
+            "score": serialize_part(self.score),
+            "estimator": self.estimator,
+            "temperature": self.temperature,
+            "entropy_weight": self.entropy_weight,
+            "units": self.units,
+            "window": self.window,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -263,7 +308,7 @@ class ReinforceLoss(keras.layers.Layer):
     def __init__(self, momentum=0.9, weight=1.0, **kwargs):
         super().__init__(**kwargs)
         check_rate("ReinforceLoss", momentum=momentum)
-        _check_number("ReinforceLoss", positive=False, weight=weight)
+        check_number("ReinforceLoss", minimum=0, weight=weight)
         self.momentum = momentum
         self.weight = weight
         self.supports_masking = True
@@ -312,15 +357,3 @@ class ReinforceLoss(keras.layers.Layer):
     def get_config(self):
         config = {"momentum": self.momentum, "weight": self.weight}
         return {**super().get_config(), **config}
-
-
-def _check_number(owner, positive, **arguments):
-    """Raises `ValueError` unless every argument is a number above, or from, 0."""
-    for name, value in arguments.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or value < 0 or (positive and value == 0):
-            expected = "a positive number" if positive else "a number of at least 0"
-            raise ValueError(
-                f"Invalid value for argument `{name}` of `{owner}`. Expected "
-                f"{expected}. Received: {name}={value!r}"
-            )

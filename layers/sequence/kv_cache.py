@@ -3,6 +3,7 @@
 from keras import ops
 
 from attention_zoo.layers.core.masks import AttentionMask
+from attention_zoo.layers.core.recording import record, recording
 
 
 class StepByStep:
@@ -79,8 +80,15 @@ class StepByStep:
             start=index,
         )
         query = self._heads(self._query_dense, query, index)
-        output, weights = self._attend(
-            query, cache["key"], cache["value"], mask, False, return_attention_scores
+        output, weights = self._attend_heads(
+            query,
+            cache["key"],
+            cache["value"],
+            mask,
+            False,
+            return_attention_scores or recording(),
         )
+        if weights is not None:
+            record(self, weights)
         output = ops.cast(output, self.compute_dtype)
         return (output, weights) if return_attention_scores else output

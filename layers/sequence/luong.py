@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import attend
-from attention_zoo.layers.core.recording import record, recording
-from attention_zoo.layers.core.validation import check_choice, check_positive_integer
-from attention_zoo.layers.sequence.attention import Attention
+from attention_zoo.layers.core.parts import serialize_part
+from attention_zoo.layers.core.query_value import QueryValueAttention
+from attention_zoo.layers.core.validation import check_choice, check_optional_integers
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 ALIGNMENTS = ("global", "local_m", "local_p")
 DEFAULT_WINDOW = 10  # the paper's D
@@ -58,7 +58,7 @@ class _Reweighted:
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class LuongAttention(Attention):
+class LuongAttention(ScoredParts, QueryValueAttention):
     """Luong attention, with global or local alignment and the attentional vector.
 
     1. Scores of decoder state `h_t` and encoder state `h_s`, shape `(B, Tq, Tv)`.
@@ -80,24 +80,59 @@ class LuongAttention(Attention):
     `position_scale` `(Dq,)`; `attention_kernel` `(Dv + Dq, attention_units)`.
 
     Args:
-        score: As in `Attention`; the paper's are `"dot"`, `"general"`, `"concat"` and
-            `"location"`. Defaults to `"general"`.
-        alignment: `"global"`, `"local_m"` (monotonic) or `"local_p"` (predictive).
-            Defaults to `"global"`.
-        window: D, a positive integer, with the local alignments only. Defaults to
-            `None`, which stands for the paper's 10 there.
-        attention_units: Width of the attentional vector. Defaults to `None`: the
-            output is the context.
-        normalizer, units, dropout, block_size, seed: As in `Attention`. `"local_p"`
-            evaluates all queries at once and takes no `block_size`.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"`, `"additive"` or `"location"`; the paper's are
+            `"dot"`, `"general"`, `"concat"` and `"location"`.
+            Defaults to `"general"`.
+        alignment: String. `"global"`, `"local_m"` (monotonic) or `"local_p"`
+            (predictive). Defaults to `"global"`.
+        window: Integer D, with the local alignments only. Defaults to `None`, which
+            stands for the paper's 10 there.
+        attention_units: Integer. Width of the attentional vector. Defaults to `None`:
+            the output is the context.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        units: Integer. Width of the hidden layer of the scores `"concat"` and
+            `"additive"`. Defaults to `None`: as wide as the key.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        block_size: Integer or `"auto"`. Number of queries evaluated at a time and
+            recomputed in the backward pass, so that memory grows linearly with the
+            length; not with `"local_p"`. Defaults to `None`: all at once.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments: As in `Attention`.
+    Call arguments:
+        query: Tensor of shape `(B, Tq, Dq)`.
+        value: Tensor of shape `(B, Tv, Dv)`.
+        key: Tensor of shape `(B, Tv, Dk)`. Defaults to `value`.
+        query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
+        value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)`.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, Dv)` or `(B, Tq, attention_units)`, and with
-        `return_attention_scores=True` the weights of shape `(B, Tq, Tv)`.
+        `return_attention_scores=True` the weights of shape `(B, Tq, Tv)`, dropout
+        included.
 
-    Reference: Luong et al. 2015, https://arxiv.org/abs/1508.04025
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    states, encoded = np.ones((2, 3, 5), "float32"), np.ones((2, 7, 11), "float32")
+    layer = layers.LuongAttention(alignment="local_m", window=2, attention_units=13)
+    assert layer(states, encoded).shape == (2, 3, 13)
+    ```
+
+    References:
+        - Luong et al. 2015, https://arxiv.org/abs/1508.04025
     """
 
     def __init__(
@@ -115,10 +150,7 @@ class LuongAttention(Attention):
     ):
         owner = type(self).__name__
         check_choice(owner, ALIGNMENTS, alignment=alignment)
-        if window is not None:
-            check_positive_integer(owner, window=window)
-        if attention_units is not None:
-            check_positive_integer(owner, attention_units=attention_units)
+        check_optional_integers(owner, window=window, attention_units=attention_units)
         if window is not None and alignment == "global":
             raise ValueError(
                 f"`{owner}` takes `window` with alignment 'local_m' or 'local_p' only. "
@@ -129,17 +161,10 @@ class LuongAttention(Attention):
                 f"`{owner}` takes `block_size` with alignment 'global' or 'local_m' "
                 f"only. Received: alignment={alignment!r}, block_size={block_size!r}"
             )
+        super().__init__(**kwargs)
         distance = window or DEFAULT_WINDOW
-        super().__init__(
-            score=score,
-            normalizer=normalizer,
-            units=units,
-            dropout=dropout,
-            window=distance if alignment == "local_m" else None,
-            block_size=block_size,
-            seed=seed,
-            **kwargs,
-        )
+        band = distance if alignment == "local_m" else None
+        self._set_parts(score, normalizer, units, dropout, band, block_size, seed)
         self.alignment = alignment
         self.window = window
         self._distance = distance
@@ -187,46 +212,19 @@ class LuongAttention(Attention):
         mask.attention_mask = near
         return closeness
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
+    def _attend(self, query, value, key, mask, training, need_weights):
+        normalizer = None
+        if self.alignment == "local_p":
+            factor = self._narrow(query, key, mask)
+            normalizer = _Reweighted(self._normalizer, factor)
+            need_weights = True
+        output, weights = super()._attend(
+            query, value, key, mask, training, need_weights, normalizer=normalizer
         )
-        mask.causal = use_causal_mask
-        normalizer = self._normalizer
-        predictive = self.alignment == "local_p"
-        if predictive:
-            normalizer = _Reweighted(normalizer, self._narrow(query, key, mask))
-        output, weights = attend(
-            query,
-            key,
-            value,
-            self._score,
-            normalizer,
-            mask,
-            dropout=self.dropout,
-            seed_generator=self.seed_generator,
-            training=bool(training),
-            block_size=self.block_size,
-            need_weights=predictive or return_attention_scores or recording(),
-        )
-        if weights is not None:
-            record(self, weights)
         if self.attention_units is not None:
             both = ops.concatenate([output, query], axis=-1)
             output = ops.tanh(ops.matmul(both, self.attention_kernel))
-        return (output, weights) if return_attention_scores else output
+        return output, weights
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         width = self.attention_units or value_shape[-1]
@@ -234,7 +232,14 @@ class LuongAttention(Attention):
 
     def get_config(self):
         config = {
+            "score": serialize_part(self.score),
             "alignment": self.alignment,
+            "window": self.window,
             "attention_units": self.attention_units,
+            "normalizer": serialize_part(self.normalizer),
+            "units": self.units,
+            "dropout": self.dropout,
+            "block_size": self.block_size,
+            "seed": self.seed,
         }
         return {**super().get_config(), **config}

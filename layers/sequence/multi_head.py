@@ -1,36 +1,32 @@
-"""Multi-head attention: any score, normalizer, position and mask, in linear memory."""
+"""Multi-head attention: any score, normalizer, position and mask."""
 
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import attend, check_block_size
+from attention_zoo.layers.core.blockwise import check_block_size
 from attention_zoo.layers.core.heads import join_heads, split_heads
-from attention_zoo.layers.core.masks import AttentionMask, check_window
+from attention_zoo.layers.core.masks import check_window, zero_padding
+from attention_zoo.layers.core.parts import build_part, serialize_part
 from attention_zoo.layers.core.positions import get_position
-from attention_zoo.layers.core.recording import record, recording
+from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.validation import (
     check_attention_shapes,
-    check_mask,
+    check_optional_integers,
     check_positive_integer,
     check_rate,
 )
-from attention_zoo.layers.sequence.attention import (
-    Attention,
-    build_part,
-    empty_padding,
-    serialize_part,
-)
 from attention_zoo.layers.sequence.kv_cache import StepByStep
 from attention_zoo.layers.sequence.per_head import (
+    deserialize_parts,
     heads_normalizer,
     heads_score,
-    revive,
     serialize_parts,
 )
+from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class MultiHeadAttention(StepByStep, Attention):
+class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
     """Multi-head attention with any score, normalizer, position and mask.
 
     `H` is the number of heads, `G` of key and value heads, `K` the `key_dim`, `V` the
@@ -47,28 +43,36 @@ class MultiHeadAttention(StepByStep, Attention):
     is then 0 here, and Keras's is its bias or a mean over the padding.
 
     Args:
-        num_heads: Number of heads `H`.
-        key_dim: Width of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `None`: `key_dim`.
-        dropout: Share of the weights that is dropped in training. Defaults to `0.0`.
-        use_bias: Whether the projections have biases. Defaults to `True`.
-        output_shape: Width of the output, an integer. Defaults to `None`: the query's.
-        score: As in `Attention`, shared by the heads; or a list of one for each head,
-            which then has weights of its own. Defaults to `"scaled_dot"`.
-        normalizer: As in `Attention`; or a list of one for each head.
-            Defaults to `"softmax"`.
-        num_kv_heads: Number of key and value heads `G`, a divisor of `num_heads`; 1 is
-            multi-query attention. Defaults to `None`: `num_heads`.
+        num_heads: Integer. Number of heads `H`.
+        key_dim: Integer. Width of each head's queries and keys.
+        value_dim: Integer. Width of each head's values. Defaults to `None`: `key_dim`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
+        output_shape: Integer. Width of the output. Defaults to `None`: the query's.
+        score: String or `Score` layer, shared by the heads: `"dot"`, `"scaled_dot"`,
+            `"cosine"`, `"general"`, `"concat"`, `"additive"` or `"location"`; or a
+            list of one for each head, which then has weights of its own.
+            Defaults to `"scaled_dot"`.
+        normalizer: String or `Normalizer` layer: `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`; or a list of one for each head. Defaults to `"softmax"`.
+        num_kv_heads: Integer. Number of key and value heads `G`, a divisor of
+            `num_heads`; 1 is multi-query attention. Defaults to `None`: `num_heads`.
         position: `"rotary"`, `"alibi"`, `"relative_bias"`, or a `Position` layer.
             Defaults to `None`.
-        window: As in `Attention`. Defaults to `None`.
-        block_size: As in `Attention`. Defaults to `None`.
-        talking_heads: Whether learned `(H, H)` kernels mix the heads' scores, before
-            positions are added, and their weights; both start as the identity (the
-            paper's start at random). Defaults to `False`.
+        window: Integer or pair of integers `(left, right)`. Query `i` sees keys
+            `i - left` to `i + right`. Defaults to `None`: all keys.
+        block_size: Integer or `"auto"`. Number of queries evaluated at a time and
+            recomputed in the backward pass, so that memory grows linearly with the
+            length. The result is the same. Defaults to `None`: all at once.
+        talking_heads: Boolean. Whether learned `(H, H)` kernels mix the heads' scores,
+            before positions are added, and their weights; both start as the identity
+            (the paper's start at random). Defaults to `False`.
         kernel_initializer: Initializer of the projections.
             Defaults to `"glorot_uniform"`.
-        seed: Python integer for dropout. Defaults to `None`.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.
@@ -78,25 +82,31 @@ class MultiHeadAttention(StepByStep, Attention):
         value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         attention_mask: Boolean tensor of shape `(B, Tq, Tv)` or `(B, H, Tq, Tv)`.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
-        use_causal_mask: Whether query `i` sees keys up to `i` only.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
 
     Returns:
         Output of shape `(B, Tq, output_shape)`, and with `return_attention_scores=True`
         the weights of shape `(B, H, Tq, Tv)`, dropout included.
 
     Raises:
-        ValueError: for an argument outside its set, and for shapes or masks that do
-            not fit.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    x = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.MultiHeadAttention(num_heads=3, key_dim=2, position="rotary")
+    output, weights = layer(x, x, return_attention_scores=True, use_causal_mask=True)
+    assert output.shape == (2, 7, 5) and weights.shape == (2, 3, 7, 7)
+    ```
 
     References:
         - Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
         - Grouped queries: Ainslie et al. 2023, https://arxiv.org/abs/2305.13245
         - Talking heads: Shazeer et al. 2020, https://arxiv.org/abs/2003.02436
     """
-
-    units = None  # a score that has units is given as an object
 
     def __init__(
         self,
@@ -117,16 +127,15 @@ class MultiHeadAttention(StepByStep, Attention):
         seed=None,
         **kwargs,
     ):
-        super(Attention, self).__init__(**kwargs)  # the parts below are of heads
+        super().__init__(**kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, num_heads=num_heads, key_dim=key_dim)
-        optional = {
-            "value_dim": value_dim,
-            "output_shape": output_shape,
-            "num_kv_heads": num_kv_heads,
-        }
-        given = {name: value for name, value in optional.items() if value is not None}
-        check_positive_integer(owner, **given)
+        check_optional_integers(
+            owner,
+            value_dim=value_dim,
+            output_shape=output_shape,
+            num_kv_heads=num_kv_heads,
+        )
         if num_heads % (num_kv_heads or 1):
             raise ValueError(
                 f"`{owner}` expects `num_heads` divisible by `num_kv_heads`. Received: "
@@ -142,10 +151,10 @@ class MultiHeadAttention(StepByStep, Attention):
         self.use_bias = use_bias
         # Not `output_shape`: `summary()` takes an attribute of this name for a shape.
         self._output_width = output_shape
-        self.score = revive(score)
-        self.normalizer = revive(normalizer)
+        self.score = deserialize_parts(score)
+        self.normalizer = deserialize_parts(normalizer)
         self.num_kv_heads = num_kv_heads
-        self.position = revive(position)
+        self.position = deserialize_parts(position)
         self.window = window
         self.block_size = block_size
         self.talking_heads = talking_heads
@@ -156,7 +165,6 @@ class MultiHeadAttention(StepByStep, Attention):
         self._normalizer = heads_normalizer(self.normalizer, *shared, seed)
         self._position = get_position(self.position, owner, self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
-        self.supports_masking = True
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
@@ -194,36 +202,13 @@ class MultiHeadAttention(StepByStep, Attention):
         )
 
     def _heads(self, dense, x, start=None):
-        """Projects `(B, T, D)` to `(B, H, T, K)`, turned by position."""
+        """Projects `(B, T, D)` to `(B, H, T, K)`, rotated by position."""
         x = split_heads(dense, x)
         if start is None or self._position is None:
             return x
-        return self._position.turn(x, start)
+        return self._position.rotate(x, start)
 
-    def _apply_masks(
-        self, query, value, key, query_mask, value_mask, key_mask, attention_mask
-    ):
-        query, value, key, mask = super()._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, None
-        )
-        if attention_mask is not None:
-            attention_mask = ops.convert_to_tensor(attention_mask)
-            shape = (query.shape[0], query.shape[1], value.shape[1])
-            if len(attention_mask.shape) == 4:
-                shape = (shape[0], self.num_heads, *shape[1:])
-            attention_mask = check_mask(
-                type(self).__name__, "attention_mask", attention_mask, shape
-            )
-        mask = AttentionMask(
-            mask.query_mask,
-            mask.key_mask,
-            attention_mask,
-            window=self._window,
-            heads=True,
-        )
-        return query, value, key, mask
-
-    def _attend(self, query, key, value, mask, training, need_weights):
+    def _attend_heads(self, query, key, value, mask, training, need_weights):
         """Returns the output `(B, Tq, output_shape)` of heads, and the weights or None.
 
         Args:
@@ -243,73 +228,48 @@ class MultiHeadAttention(StepByStep, Attention):
         bias, bias_weights = None, ()
         if self._position is not None and self._position.biased:
             bias, bias_weights = self._position.bias, self._position.bias_weights()
-        output, weights = attend(
+        output, weights = super()._attend(
             query,
-            key,
             value,
-            self._score,
-            self._normalizer,
+            key,
             mask,
-            dropout=self.dropout,
-            seed_generator=self.seed_generator,
-            training=bool(training),
-            block_size=self.block_size,
-            need_weights=need_weights or recording(),
+            bool(training),
+            need_weights,
             bias=bias,
             bias_weights=bias_weights,
         )
-        if weights is not None:
-            record(self, weights)
         seen = mask.seen(ops.shape(query)[2], ops.shape(key)[2])
-        return empty_padding(join_heads(self._output_dense, output), seen), weights
+        return zero_padding(join_heads(self._output_dense, output), seen), weights
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        query, value, key, mask = self._apply_masks(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
-        )
-        mask.causal = use_causal_mask
-        output, weights = self._attend(
+    def _attend(self, query, value, key, mask, training, need_weights):
+        return self._attend_heads(
             self._heads(self._query_dense, query, 0),
             self._heads(self._key_dense, key, 0),
             self._heads(self._value_dense, value),
             mask,
             training,
-            return_attention_scores,
+            need_weights,
         )
-        return (output, weights) if return_attention_scores else output
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return (*query_shape[:-1], self._output_width or query_shape[-1])
-
-    def compute_scores_shape(self, query_shape, value_shape):
-        return (query_shape[0], self.num_heads, query_shape[1], value_shape[1])
 
     def get_config(self):
         config = {
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
             "value_dim": self.value_dim,
+            "dropout": self.dropout,
             "use_bias": self.use_bias,
             "output_shape": self._output_width,
             "score": serialize_parts(self.score),
             "normalizer": serialize_parts(self.normalizer),
             "num_kv_heads": self.num_kv_heads,
             "position": serialize_part(self.position),
+            "window": self.window,
+            "block_size": self.block_size,
             "talking_heads": self.talking_heads,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "seed": self.seed,
         }
-        config = {**super().get_config(), **config}
-        del config["units"]
-        return config
+        return {**super().get_config(), **config}

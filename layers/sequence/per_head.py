@@ -8,8 +8,8 @@ from keras import ops
 from attention_zoo.layers.core.blockwise import GivenSeed, shift_seed
 from attention_zoo.layers.core.entmax import hide
 from attention_zoo.layers.core.normalizers import Normalizer, get_normalizer
+from attention_zoo.layers.core.parts import build_part, serialize_part
 from attention_zoo.layers.core.scores import Score, get_score
-from attention_zoo.layers.sequence.attention import build_part, serialize_part
 
 
 class PerHeadScore(Score):
@@ -170,10 +170,10 @@ class TalkingNormalizer(Normalizer):
         return hide(mix_heads(result, weights[0]), mask)
 
 
-def revive(part):
+def deserialize_parts(part):
     """Returns `part`, or each of a list, as an object where it is a config."""
     if isinstance(part, (list, tuple)):
-        return [revive(p) for p in part]
+        return [deserialize_parts(p) for p in part]
     return (
         keras.saving.deserialize_keras_object(part) if isinstance(part, dict) else part
     )

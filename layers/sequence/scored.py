@@ -2,8 +2,12 @@
 
 import keras
 
-from attention_zoo.layers.core.blockwise import attend, check_block_size
-from attention_zoo.layers.core.masks import check_window
+from attention_zoo.layers.core.blockwise import (
+    PreparedKeys,
+    attend,
+    check_block_size,
+)
+from attention_zoo.layers.core.masks import AttentionMask, check_window
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.parts import build_part
 from attention_zoo.layers.core.query_value import QueryValueAttention
@@ -36,7 +40,7 @@ class ScoredParts:
         block_size=None,
         seed=None,
     ):
-        """Checks the arguments, and makes the score and the normalizer."""
+        """Checks the arguments, keeps them, and makes the score and the normalizer."""
         owner = type(self).__name__
         check_rate(owner, dropout=dropout)
         check_block_size(owner, block_size)
@@ -54,31 +58,6 @@ class ScoredParts:
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if dropout else None
 
-    def _attend(self, query, value, key, mask, training, need_weights):
-        return attend(
-            query,
-            key,
-            value,
-            self._score,
-            self._normalizer,
-            mask,
-            dropout=self.dropout,
-            seed_generator=self.seed_generator,
-            training=training,
-            block_size=self.block_size,
-            need_weights=need_weights,
-        )
-
-    def _drop(self, weights, training):
-        """Returns the weights with dropout applied in training."""
-        if not training or not self.dropout:
-            return weights
-        return keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
-
-
-class ScoredAttention(ScoredParts, QueryValueAttention):
-    """Base of the attentions `layer(query, value)` by a score and a normalizer."""
-
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
         query_shape, key_shape = tuple(query_shape), tuple(key_shape)
@@ -88,3 +67,64 @@ class ScoredAttention(ScoredParts, QueryValueAttention):
         build_part(self._score, query_shape, key_shape)
         build_part(self._normalizer, (*query_shape[:-1], key_shape[-2]))
         self.built = True
+
+    def _attend(
+        self,
+        query,
+        value,
+        key,
+        mask,
+        training,
+        need_weights,
+        score=None,
+        normalizer=None,
+        bias=None,
+        bias_weights=(),
+    ):
+        """Returns the output, and the weights or None where they are not needed.
+
+        Args:
+            query: Tensor `(..., Tq, Dq)`.
+            value: Tensor `(..., Tv, Dv)`.
+            key: Tensor `(..., Tv, Dk)`.
+            mask: An `AttentionMask`.
+            training: Boolean.
+            need_weights: Boolean.
+            score: A built `Score`. Defaults to the layer's own.
+            normalizer: A built `Normalizer`. Defaults to the layer's own.
+            bias: Function that `attend` takes. Defaults to `None`.
+            bias_weights: Tensors that `bias` needs.
+        """
+        return attend(
+            query,
+            key,
+            value,
+            self._score if score is None else score,
+            self._normalizer if normalizer is None else normalizer,
+            mask,
+            dropout=self.dropout,
+            seed_generator=self.seed_generator,
+            training=training,
+            block_size=self.block_size,
+            need_weights=need_weights,
+            bias=bias,
+            bias_weights=bias_weights,
+        )
+
+
+class ScoredAttention(ScoredParts, QueryValueAttention):
+    """Base of the attentions that are no more than a score and a normalizer."""
+
+    def prepare(self, key):
+        return self._score.project_key(key)
+
+    def attend_prepared(self, query, keys, value, key_mask=None, training=None):
+        return self._attend(
+            query,
+            value,
+            keys,
+            AttentionMask(key_mask=key_mask),
+            bool(training),
+            need_weights=True,
+            score=PreparedKeys(self._score),
+        )

@@ -26,30 +26,55 @@ class SelfAttention(ScoredParts, SelfAttentionLayer):
     `MultiHeadAttention` and `TransformerEncoderBlock`. A masked position gives zeros.
 
     Args:
-        key_dim: Width of queries and keys. Defaults to `None`: the inputs'.
-        value_dim: Width of the values. Defaults to `None`: the inputs'.
-        use_bias: Whether the projections have biases. Defaults to `True`.
+        key_dim: Integer. Width of queries and keys. Defaults to `None`: the inputs'.
+        value_dim: Integer. Width of the values. Defaults to `None`: the inputs'.
+        use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
         kernel_initializer: Initializer of the projections.
             Defaults to `"glorot_uniform"`.
-        score, normalizer, units, dropout, window, block_size, seed: As in `Attention`.
+        score: String or `Score` layer. `"dot"`, `"scaled_dot"`, `"cosine"`,
+            `"general"`, `"concat"`, `"additive"` or `"location"`.
+            Defaults to `"scaled_dot"`.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        units: Integer. Width of the hidden layer of the scores `"concat"` and
+            `"additive"`. Defaults to `None`: as wide as the key.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        window: Integer or pair of integers `(left, right)`. Position `i` sees
+            positions `i - left` to `i + right`. Defaults to `None`: all positions.
+        block_size: Integer or `"auto"`. Number of queries evaluated at a time and
+            recomputed in the backward pass, so that memory grows linearly with the
+            length. The result is the same. Defaults to `None`: all at once.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.
         mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
         attention_mask: Boolean tensor of shape `(B, T, T)`.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
-        use_causal_mask: Whether position `i` sees positions up to `i` only.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+        use_causal_mask: Boolean. Whether position `i` sees positions up to `i` only.
 
     Returns:
         Output of shape `(B, T, value_dim)`, and with `return_attention_scores=True` the
         weights of shape `(B, T, T)`, dropout included.
 
     Raises:
-        ValueError: for an argument outside its set, and for shapes or masks that do
-            not fit.
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
 
-    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
+    Example:
+
+    ```python
+    inputs = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.SelfAttention(value_dim=3)
+    output, weights = layer(inputs, return_attention_scores=True)
+    assert output.shape == (2, 7, 3) and weights.shape == (2, 7, 7)
+    ```
+
+    References:
+        - Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
     """
 
     call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")

@@ -3,31 +3,32 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.attention_layer import SelfAttentionLayer
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import get_normalizer
+from attention_zoo.layers.core.parts import build_part, serialize_part
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import (
-    check_mask,
+    check_optional_integers,
     check_positive_integer,
     check_rank,
 )
-from attention_zoo.layers.sequence.attention import empty_padding
 
 
-class _Synthesizer(keras.layers.Layer):
-    """Shared by both: weights of the scores of positions, values projected."""
+class _Synthesizer(SelfAttentionLayer):
+    """Shared by both: weights from the scores of positions, values projected."""
 
-    def __init__(self, max_length, units=None, normalizer="softmax", **kwargs):
-        super().__init__(**kwargs)
+    def _set_arguments(self, max_length, units, normalizer):
+        """Checks the arguments and keeps them."""
         owner = type(self).__name__
         check_positive_integer(owner, max_length=max_length)
-        if units is not None:
-            check_positive_integer(owner, units=units)
+        check_optional_integers(owner, units=units)
         self.max_length = max_length
         self.units = units
-        self.normalizer = normalizer
         self._normalizer = get_normalizer(normalizer, owner, self.dtype_policy)
-        self.supports_masking = True
+        self.normalizer = (
+            self._normalizer if isinstance(normalizer, dict) else normalizer
+        )
 
     def build(self, input_shape):
         check_rank(type(self).__name__, 3, inputs=tuple(input_shape))
@@ -35,7 +36,7 @@ class _Synthesizer(keras.layers.Layer):
         self.value_kernel = self.add_weight(
             name="value_kernel", shape=(width, self.units or width)
         )
-        self._normalizer.build((input_shape[0], input_shape[1], input_shape[1]))
+        build_part(self._normalizer, self.compute_scores_shape(input_shape))
         self._build_scores(width)
         self.built = True
 
@@ -47,15 +48,13 @@ class _Synthesizer(keras.layers.Layer):
         training=None,
         use_causal_mask=False,
     ):
-        owner = type(self).__name__
-        check_rank(owner, 3, inputs=inputs.shape)
+        inputs, mask = self._mask_inputs(inputs, mask)
         if inputs.shape[1] is not None and inputs.shape[1] > self.max_length:
             raise ValueError(
-                f"`{owner}` expects at most `max_length` positions. Received: "
-                f"max_length={self.max_length}, inputs.shape={tuple(inputs.shape)}"
+                f"`{type(self).__name__}` expects at most `max_length` positions. "
+                f"Received: max_length={self.max_length}, "
+                f"inputs.shape={tuple(inputs.shape)}"
             )
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        inputs = empty_padding(inputs, mask)
         batch, length = ops.shape(inputs)[:2]
         scores = ops.broadcast_to(
             self._calculate_scores(inputs, length), (batch, length, length)
@@ -69,27 +68,11 @@ class _Synthesizer(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units or input_shape[-1])
 
-    def compute_output_spec(
-        self,
-        inputs,
-        mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
-        check_rank(type(self).__name__, 3, inputs=inputs.shape)
-        shape = self.compute_output_shape(inputs.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        shape = (*inputs.shape[:2], inputs.shape[1])
-        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
-
     def get_config(self):
         config = {
             "max_length": self.max_length,
             "units": self.units,
-            "normalizer": self.normalizer,
+            "normalizer": serialize_part(self.normalizer),
         }
         return {**super().get_config(), **config}
 
@@ -103,22 +86,43 @@ class DenseSynthesizer(_Synthesizer):
     3. Output: the weighted sum of `x V`, shape `(B, T, units)`.
 
     Args:
-        max_length: Longest sequence, a positive integer.
-        units: Width of the values. Defaults to `None`: as wide as the inputs.
-        normalizer: Name of the normalizer, as in `Attention`. Defaults to `"softmax"`.
+        max_length: Integer. Length of the longest sequence.
+        units: Integer. Width of the values. Defaults to `None`: as wide as the inputs.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.
         mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        use_causal_mask: Whether position `i` sees positions up to `i` only.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether a random normalizer samples.
+        use_causal_mask: Boolean. Whether position `i` sees positions up to `i` only.
 
     Returns:
         Output of shape `(B, T, units)`, and with `return_attention_scores=True` the
         weights of shape `(B, T, T)`.
 
-    Reference: Tay et al. 2020, https://arxiv.org/abs/2005.00743
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    inputs = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.DenseSynthesizer(max_length=11, units=3)
+    output, weights = layer(inputs, return_attention_scores=True)
+    assert output.shape == (2, 7, 3) and weights.shape == (2, 7, 7)
+    ```
+
+    References:
+        - Tay et al. 2020, https://arxiv.org/abs/2005.00743
     """
+
+    def __init__(self, max_length, units=None, normalizer="softmax", **kwargs):
+        super().__init__(**kwargs)
+        self._set_arguments(max_length, units, normalizer)
 
     def _build_scores(self, width):
         self.hidden_kernel = self.add_weight(name="hidden_kernel", shape=(width, width))
@@ -140,21 +144,50 @@ class DenseSynthesizer(_Synthesizer):
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class RandomSynthesizer(_Synthesizer):
-    """One learned matrix of scores for all sequences, whatever they hold.
+    """One learned matrix of scores for all sequences, whatever their content.
 
     1. Scores: the first rows and columns of `scores` `(max_length, max_length)`.
     2. Weights: the normalizer over unpadded positions, shape `(B, T, T)`.
     3. Output: the weighted sum of `x V`, shape `(B, T, units)`.
 
     Args:
-        max_length: Longest sequence, a positive integer.
-        units: Width of the values. Defaults to `None`: as wide as the inputs.
-        normalizer: Name of the normalizer, as in `Attention`. Defaults to `"softmax"`.
+        max_length: Integer. Length of the longest sequence.
+        units: Integer. Width of the values. Defaults to `None`: as wide as the inputs.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Call arguments and Returns: As in `DenseSynthesizer`.
+    Call arguments:
+        inputs: Tensor of shape `(B, T, D)`.
+        mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether a random normalizer samples.
+        use_causal_mask: Boolean. Whether position `i` sees positions up to `i` only.
 
-    Reference: Tay et al. 2020, https://arxiv.org/abs/2005.00743
+    Returns:
+        Output of shape `(B, T, units)`, and with `return_attention_scores=True` the
+        weights of shape `(B, T, T)`.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    inputs = np.random.normal(size=(2, 7, 5)).astype("float32")
+    layer = layers.RandomSynthesizer(max_length=11, units=3)
+    output, weights = layer(inputs, return_attention_scores=True)
+    assert output.shape == (2, 7, 3) and weights.shape == (2, 7, 7)
+    ```
+
+    References:
+        - Tay et al. 2020, https://arxiv.org/abs/2005.00743
     """
+
+    def __init__(self, max_length, units=None, normalizer="softmax", **kwargs):
+        super().__init__(**kwargs)
+        self._set_arguments(max_length, units, normalizer)
 
     def _build_scores(self, width):
         self.scores = self.add_weight(
