@@ -39,10 +39,10 @@ def make_model(name, length):
     import keras
 
     from attention_zoo.layers import create_attention, get_family
-    from attention_zoo.layers.registry import DEFAULTS, attention_class
+    from attention_zoo.layers.registry import DEFAULTS
 
     keras.utils.set_random_seed(0)
-    sized = "max_length" in DEFAULTS.get(attention_class(name), {})
+    sized = "max_length" in DEFAULTS.get(name, {})
     layer = create_attention(name, **({"max_length": length} if sized else {}))
     inputs = keras.Input(batch_shape=(BATCH, length, WIDTH))
     two = get_family(name) in ("sequence", "linear")

@@ -5,10 +5,9 @@ from keras import ops
 
 from attention_zoo.layers.composite.calling import (
     Given,
+    apply_mask,
     call_layer,
     check_padding,
-    hide,
-    parameters,
     shared_data_format,
     takes_value,
 )
@@ -59,21 +58,29 @@ class Composite(keras.layers.Layer):
         use_causal_mask: Whether query `i` sees keys up to `i` only, in all attentions.
     """
 
+    family = "composite"
+    weights_are: str | None = None
+    needs_value = False
+
     def __init__(self, residual=False, **kwargs):
         super().__init__(**kwargs)
         check_choice(type(self).__name__, (True, False), residual=residual)
         self.residual = residual
 
     def _adopt_layers(self):
-        """Takes over what the layers say of data formats and of masks."""
+        """Takes over the layers' data format, and whether they take masks and values.
+
+        `data_format` is None where no layer has one.
+        """
         members = self._members()
-        self._data_format = shared_data_format(type(self).__name__, members)
+        self.data_format = shared_data_format(type(self).__name__, members)
+        self.takes_value = any(takes_value(layer) for layer in members)
         self.supports_masking = all(layer.supports_masking for layer in members)
 
     @property
     def _axis(self):
         """The axis of the channels."""
-        return 1 if self._data_format == "channels_first" else -1
+        return 1 if self.data_format == "channels_first" else -1
 
     def _members(self):
         """Returns the list of the layers."""
@@ -121,7 +128,7 @@ class Composite(keras.layers.Layer):
                 f"`{owner}` expects a `key` beside a `value` only. Received: "
                 f"value=None, key.shape={tuple(key)}"
             )
-        if value is not None and not takes_value(self):
+        if value is not None and not self.takes_value:
             raise ValueError(
                 f"None of the layers of `{owner}` takes a `value`. Expected one input. "
                 f"Received: query.shape={tuple(query)}, value.shape={tuple(value)}"
@@ -145,11 +152,11 @@ class Composite(keras.layers.Layer):
         return shape[self._axis]
 
     def _last(self, x):
-        return to_channels_last(x, self._data_format)
+        return to_channels_last(x, self.data_format)
 
     def _run(self, layer, x, mask, given):
         owner = type(self).__name__
-        x, scores, mask = call_layer(owner, layer, x, mask, given, self._data_format)
+        x, scores, mask = call_layer(owner, layer, x, mask, given, self.data_format)
         return ops.cast(x, self.compute_dtype), scores, mask
 
     def call(
@@ -170,7 +177,7 @@ class Composite(keras.layers.Layer):
         self._check_inputs(*shapes)
         name, mask = ("query_mask", query_mask) if mask is None else ("mask", mask)
         mask = check_padding(
-            type(self).__name__, name, mask, query.shape, self._data_format
+            type(self).__name__, name, mask, query.shape, self.data_format
         )
         given = Given(
             value,
@@ -181,11 +188,11 @@ class Composite(keras.layers.Layer):
             use_causal_mask,
             return_attention_scores,
         )
-        x = hide(query, mask, self._data_format)
+        x = apply_mask(query, mask, self.data_format)
         output, scores, mask_left = self._compose(x, mask, given)
         if mask is not None and mask_left is None:  # still, rows of padding give zeros
             rows = ops.any(mask, axis=tuple(range(1, len(mask.shape))))
-            output = hide(output, rows, None)
+            output = apply_mask(output, rows, None)
         return (output, scores) if return_attention_scores else output
 
     def _add_query(self, x, output):
@@ -213,7 +220,7 @@ class Composite(keras.layers.Layer):
         scores = []
 
         def collect(layer, shapes):
-            if "return_attention_scores" in parameters(layer):
+            if "return_attention_scores" in layer.call_signature_parameters:
                 specs = [keras.KerasTensor(s, self.compute_dtype) for s in shapes]
                 spec = layer.compute_output_spec(*specs, return_attention_scores=True)
                 scores.append(spec[1])

@@ -4,13 +4,13 @@ Positions are all axes of a tensor but the channels; a mask covers the first of 
 """
 
 import dataclasses
-import inspect
 from typing import Any
 
 import keras
 from keras import ops
 
 from attention_zoo.layers.core.validation import check_mask
+from attention_zoo.layers.registry import create_attention
 
 OPTIONS = ("attention_mask", "use_causal_mask")
 
@@ -67,8 +67,6 @@ def make_layer(owner, layer, policy):
             for the same, or a serialized layer. One made by name is called so.
         policy: Dtype policy of a layer that is made by name.
     """
-    from attention_zoo.layers.registry import create_attention  # it lists composites
-
     made, kind = layer, _kind(layer)
     if kind is not None:
         config = layer if isinstance(layer, dict) else {}
@@ -96,49 +94,29 @@ def _kind(layer):
 
 def _check_inputs(owner, layer):
     """Raises `ValueError` for a layer that needs inputs which no composite has."""
-    needed = [
-        name
-        for name, parameter in list(parameters(layer).items())[1:]
-        if parameter.default is parameter.empty
-        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        and name != "value"
-    ]
-    if needed:
+    if "states" in layer.call_signature_parameters:  # a recurrent cell
         raise ValueError(
             f"`{owner}` calls its layers on `(inputs)` or on `(query, value)`. "
             f"Expected layers that take no more. Received: {layer.name}, a "
-            f"`{type(layer).__name__}`, which needs {needed} too"
+            f"`{type(layer).__name__}`, which needs its states too"
         )
-
-
-def parameters(layer):
-    """Returns the parameters of a layer's `call` by name, in their order."""
-    return inspect.signature(layer.call).parameters
 
 
 def takes_value(layer):
     """Whether a layer looks at a second sequence, be it in a layer inside it."""
-    members = getattr(layer, "_members", None)
-    if members is not None:
-        return any(takes_value(member) for member in members())
-    return "value" in parameters(layer)
+    inner = getattr(layer, "takes_value", None)
+    return "value" in layer.call_signature_parameters if inner is None else inner
 
 
 def needs_value(layer):
     """Whether a layer cannot be called on one sequence alone."""
-    value = parameters(layer).get("value")
-    return value is not None and value.default is value.empty
-
-
-def data_format_of(layer):
-    """Returns the data format of a layer or of the layers in it, None without one."""
-    inner = getattr(layer, "_data_format", None)
-    return getattr(layer, "data_format", None) if inner is None else inner
+    takes = "value" in layer.call_signature_parameters
+    return takes and getattr(layer, "needs_value", True)
 
 
 def shared_data_format(owner, layers):
     """Returns the data format of the layers that have one, None if none has."""
-    formats = {layer.name: data_format_of(layer) for layer in layers}
+    formats = {layer.name: getattr(layer, "data_format", None) for layer in layers}
     found = set(formats.values()) - {None}
     if len(found) > 1:
         raise ValueError(
@@ -170,7 +148,7 @@ def call_layer(owner, layer, x, mask, given, data_format):
         The output with zeros at padding, a tuple of its scores or of nothing, and its
         mask or None.
     """
-    names = parameters(layer)
+    names = layer.call_signature_parameters
     arguments = {"query_mask" if "query_mask" in names else "mask": mask}
     if given.value is not None and takes_value(layer):
         for name in ("value", "key", "value_mask", "key_mask"):
@@ -189,14 +167,13 @@ def call_layer(owner, layer, x, mask, given, data_format):
     result = layer(x, **arguments)
     output, *scores = result if scored else (result,)
     mask = _mask_after(layer, x, output, mask, data_format)
-    return hide(output, mask, data_format), tuple(scores), mask
+    return apply_mask(output, mask, data_format), tuple(scores), mask
 
 
 def _check_takes(owner, layer, names, option):
     """Raises where an attention would see what an option is there to hide."""
-    looks_around = {"return_attention_scores", "mask", "query_mask"} & set(names)
-    of_keras = type(layer).__module__.startswith("keras.")
-    if option not in names and looks_around and not of_keras:
+    attends = getattr(layer, "family", None) or "return_attention_scores" in names
+    if attends and option not in names:
         raise ValueError(
             f"`{owner}` was called with `{option}`, which one of its attention layers "
             f"does not take. Expected layers that all do. Received: {layer.name}, a "
@@ -234,7 +211,7 @@ def _mask_after(layer, x, output, mask, data_format):
     return mask if fits else None
 
 
-def hide(x, mask, data_format):
+def apply_mask(x, mask, data_format):
     """Returns `x` with zeros where its mask is False."""
     if mask is None:
         return x

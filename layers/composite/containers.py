@@ -233,7 +233,7 @@ class Parallel(Composite):
         if self.merge == "gated":
             outputs = [self._last(output) for output in outputs]
             output, gate = fuse_branches(outputs, self.gate_kernel, self.gate_bias)
-            output = to_data_format(output, self._data_format)
+            output = to_data_format(output, self.data_format)
             record(self, gate)
             scores += (gate,)
         else:
@@ -248,7 +248,7 @@ class Parallel(Composite):
     def _gate_shape(self, shape):
         if self.merge != "gated":
             return None
-        *places, width = last_shape(shape, self._data_format)
+        *places, width = last_shape(shape, self.data_format)
         return (*places, len(self.layers), width)
 
     def get_config(self):
@@ -262,8 +262,8 @@ def _common(masks):
     return None if any(mask is None for mask in masks) else masks[0]
 
 
-@keras.saving.register_keras_serializable("attention_zoo")
-class Gated(Composite):
+@keras.saving.register_keras_serializable("attention_zoo", name="Gated")
+class GatedFusion(Composite):
     """An attention layer behind a learned gate, for each number of its output.
 
     1. `y = layer(query)`, or `layer(query, value)` for a layer that takes a value.
@@ -310,9 +310,7 @@ class Gated(Composite):
         query = tuple(query_shape)
         output = self.compute_output_shape(query_shape, value_shape, key_shape)
         width = self._width(output)
-        places = (
-            last_shape(shape, self._data_format)[:-1] for shape in (query, output)
-        )
+        places = (last_shape(shape, self.data_format)[:-1] for shape in (query, output))
         self._sees_query = len(set(places)) == 1
         inputs = width + (self._width(query) if self._sees_query else 0)
         self.gate_kernel = self.add_weight(
@@ -338,7 +336,7 @@ class Gated(Composite):
         gate = ops.sigmoid(ops.matmul(both, self.gate_kernel) + self.gate_bias)
         record(self, gate)
         output = x + gate * (output - x) if self.residual else gate * output
-        return to_data_format(output, self._data_format), (*scores, gate), mask
+        return to_data_format(output, self.data_format), (*scores, gate), mask
 
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None:
@@ -346,7 +344,7 @@ class Gated(Composite):
         return self.layer.compute_mask(inputs, previous_mask)
 
     def _gate_shape(self, shape):
-        return last_shape(shape, self._data_format)
+        return last_shape(shape, self.data_format)
 
     def get_config(self):
         layer = keras.saving.serialize_keras_object(self.layer)

@@ -1,1 +1,56 @@
 """What every attention layer is made of: scores, normalizers, masks, evaluation."""
+
+from attention_zoo.layers.core.normalizers import (
+    Entmax,
+    Entmax15,
+    GumbelSoftmax,
+    Hardmax,
+    Normalizer,
+    Sigmoid,
+    Softmax,
+    Sparsemax,
+    TopK,
+)
+from attention_zoo.layers.core.positions import (
+    AlibiBias,
+    Position,
+    RelativeBias,
+    RotaryPosition,
+)
+from attention_zoo.layers.core.recording import AttentionRecord, record_attention
+from attention_zoo.layers.core.scores import (
+    AdditiveScore,
+    ConcatScore,
+    CosineScore,
+    DotScore,
+    GeneralScore,
+    LocationScore,
+    ScaledDotScore,
+    Score,
+)
+
+__all__ = [
+    "AdditiveScore",
+    "AlibiBias",
+    "AttentionRecord",
+    "ConcatScore",
+    "CosineScore",
+    "DotScore",
+    "Entmax",
+    "Entmax15",
+    "GeneralScore",
+    "GumbelSoftmax",
+    "Hardmax",
+    "LocationScore",
+    "Normalizer",
+    "Position",
+    "RelativeBias",
+    "RotaryPosition",
+    "ScaledDotScore",
+    "Score",
+    "Sigmoid",
+    "Softmax",
+    "Sparsemax",
+    "TopK",
+    "record_attention",
+]

@@ -51,6 +51,9 @@ class AttentionPooling(keras.layers.Layer):
     Reference: Yang et al. 2016, https://aclanthology.org/N16-1174
     """
 
+    family = "pooling"
+    weights_are = "positions"
+
     def __init__(
         self,
         score="additive",

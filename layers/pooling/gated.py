@@ -14,8 +14,8 @@ def gated_scores(inputs, hidden_kernel, gate_kernel, scale):
     return ops.squeeze(ops.matmul(hidden * gate, ops.expand_dims(scale, -1)), -1)
 
 
-@keras.saving.register_keras_serializable("attention_zoo")
-class GatedAttention(AttentionPooling):
+@keras.saving.register_keras_serializable("attention_zoo", name="GatedAttention")
+class GatedAttentionPooling(AttentionPooling):
     """Attention pooling whose hidden units are gated: `w . (tanh(V h) * sigmoid(U h))`.
 
     tanh is nearly linear around 0; the gate lets units be silent. Weights:

@@ -43,6 +43,9 @@ class HierarchicalAttention(keras.layers.Layer):
     Reference: Yang et al. 2016, https://aclanthology.org/N16-1174
     """
 
+    family = "hierarchical"
+    weights_are = "positions"
+
     def __init__(self, units=None, sentence_encoder=None, **kwargs):
         super().__init__(**kwargs)
         if units is not None:

@@ -45,6 +45,9 @@ class MultiHeadAttentionPooling(MultiHeadAttention):
         - Touvron et al. 2021, https://arxiv.org/abs/2103.17239
     """
 
+    family = "pooling"
+    needs_value = False
+
     def __init__(self, num_heads, key_dim, num_queries=1, **kwargs):
         super().__init__(num_heads, key_dim, **kwargs)
         check_positive_integer(type(self).__name__, num_queries=num_queries)

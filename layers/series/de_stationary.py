@@ -70,6 +70,7 @@ class DeStationaryFactors(SeriesLayer):
         - Liu et al. 2022, https://arxiv.org/abs/2205.14415
     """
 
+    family = None  # a part of DeStationaryAttention
     call_options = ()
 
     def __init__(self, hidden_units=64, **kwargs):

@@ -41,6 +41,8 @@ class TransformerDecoderBlock(TransformerBlock):
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
     """
 
+    needs_value = False
+
     def build(self, query_shape, value_shape=None):
         shape = tuple(query_shape)
         check_rank(type(self).__name__, 3, query=shape)

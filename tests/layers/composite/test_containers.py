@@ -5,7 +5,7 @@ from support import formulas
 from support.check_layer import BACKEND, Case, built_layer, shake, to_numpy
 
 from attention_zoo import layers
-from attention_zoo.layers import CBAM, Gated, Parallel, Serial, record_attention
+from attention_zoo.layers import CBAM, GatedFusion, Parallel, Serial, record_attention
 
 
 def part(weights, prefix):
@@ -223,17 +223,17 @@ CASES = [
         inputs={"query": (2, 3, 5, 7)},
         dynamic=(2, 3),
     ),
-    case("gated_nested", Gated, nested, NESTED),
-    case("gated", Gated, gated, {"layer": SELF}),
+    case("gated_nested", GatedFusion, nested, NESTED),
+    case("gated", GatedFusion, gated, {"layer": SELF}),
     case(
         "gated_residual",
-        Gated,
+        GatedFusion,
         gated_residual,
         {"layer": "attention", "residual": True},
         TWO,
     ),
-    case("gated_pooling", Gated, gated_pooling, {"layer": "attention_pooling"}),
-    case("gated_maps", Gated, None, {"layer": CHANNELS, "residual": True}, MAPS),
+    case("gated_pooling", GatedFusion, gated_pooling, {"layer": "attention_pooling"}),
+    case("gated_maps", GatedFusion, None, {"layer": CHANNELS, "residual": True}, MAPS),
 ]
 BY_NAME = {case.name: case for case in CASES}
 
@@ -265,7 +265,7 @@ ALL = [n for n in layers.list_attentions() if layers.get_family(n) != "composite
 @pytest.mark.parametrize("name", ALL)
 def test_any_attention_goes_inside(name):
     inputs = inputs_of(name)
-    layer = Gated({"name": "serial", "layers": [name]})
+    layer = GatedFusion({"name": "serial", "layers": [name]})
     output, scores = layer(*inputs, return_attention_scores=True)
     inner = layer.layer.layers[0]
     expected = inner(*inputs)
@@ -300,10 +300,10 @@ def test_serial_of_its_parts_is_cbam():
 @pytest.mark.parametrize("merge", ["sum", "concat", "gated"])
 def test_both_data_formats_agree(merge):
     x = draw(2, 5, 7, 3)
-    last = Gated(Parallel([CHANNELS, SPATIAL], merge))
+    last = GatedFusion(Parallel([CHANNELS, SPATIAL], merge))
     expected = to_numpy(last(x))
     parts = [{**CHANNELS, **FIRST}, {**SPATIAL, **FIRST}]
-    first = Gated(Parallel(parts, merge))
+    first = GatedFusion(Parallel(parts, merge))
     first(np.moveaxis(x, -1, 1))
     first.set_weights(last.get_weights())
     got = to_numpy(first(np.moveaxis(x, -1, 1)))
@@ -314,7 +314,9 @@ def test_both_data_formats_agree(merge):
 def test_masks_of_frames(data_format):
     x, mask = draw(2, 3, 4, 5, 2), np.array([[True, True, False], [False] * 3])
     frames = {**FRAMES, "data_format": data_format}
-    layer = Gated(Parallel([Serial([frames, frames]), frames], "gated"), residual=True)
+    layer = GatedFusion(
+        Parallel([Serial([frames, frames]), frames], "gated"), residual=True
+    )
 
     def run(x):
         if data_format == "channels_last":
@@ -347,7 +349,7 @@ def test_masks_come_from_keras_and_are_handed_on():
     np.testing.assert_allclose(to_numpy(output), expected, atol=1e-6)
     np.testing.assert_array_equal(to_numpy(output)[ids == 0], 0)
     np.testing.assert_array_equal(to_numpy(output._keras_mask), ids > 0)
-    pooled = Parallel(["attention_pooling", "gated_attention"])(embedded)
+    pooled = Parallel(["attention_pooling", "gated_attention_pooling"])(embedded)
     assert getattr(pooled, "_keras_mask", None) is None
 
 
@@ -377,7 +379,9 @@ def test_causal_and_attention_masks_reach_every_attention():
 
 def test_the_value_is_the_same_for_every_layer_that_takes_one():
     query, value, key = draw(2, 7, 5), draw(2, 3, 5) + 1, draw(2, 3, 5)
-    layer = Serial(["attention", Gated("attention"), keras.layers.LayerNormalization()])
+    layer = Serial(
+        ["attention", GatedFusion("attention"), keras.layers.LayerNormalization()]
+    )
     attend, gated, norm = layer.layers
     got = layer(query, value, key)
     expected = norm(gated(attend(query, value, key), value, key))
@@ -417,7 +421,7 @@ def test_names_and_policies_of_layers_made_by_name():
 def test_layers_given_as_objects_are_saved(tmp_path):
     inputs, value = keras.Input((None, 5)), keras.Input((None, 3))
     inner = layers.MultiHeadAttention(2, 3, name="heads")
-    layer = Gated(Parallel([Serial([inner]), layers.SelfAttention()], "max"))
+    layer = GatedFusion(Parallel([Serial([inner]), layers.SelfAttention()], "max"))
     model = keras.Model([inputs, value], layer(inputs, value))
     shake(model)
     fed = [draw(2, 7, 5), draw(2, 3, 3)]
@@ -432,7 +436,7 @@ def test_layers_given_as_objects_are_saved(tmp_path):
 
 def test_losses_and_training_of_inner_layers_pass_through():
     x = draw(2, 7, 5)
-    layer = Serial([Gated({"name": "coverage_attention", "units": 3})])
+    layer = Serial([GatedFusion({"name": "coverage_attention", "units": 3})])
     layer(x)
     assert len(layer.losses) == 1
     drops = Serial([{**SELF, "dropout": 0.5, "seed": 1}])
@@ -466,9 +470,15 @@ def test_bad_layers(cls, bad, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Gated(3), "`Gated` is made of attention layers.* Received: 3"),
-        (lambda: Gated(["cbam"]), "Expected a layer, a name .* Received: \\['cbam'\\]"),
-        (lambda: Gated("cbam", residual="no"), "Received: residual='no'"),
+        (
+            lambda: GatedFusion(3),
+            "`GatedFusion` is made of attention layers.* Received: 3",
+        ),
+        (
+            lambda: GatedFusion(["cbam"]),
+            "Expected a layer, a name .* Received: \\['cbam'\\]",
+        ),
+        (lambda: GatedFusion("cbam", residual="no"), "Received: residual='no'"),
         (lambda: Serial(["cbam"], residual=None), "Received: residual=None"),
         (lambda: Parallel(["cbam"], "summ"), "merge='summ' \\(did you mean 'sum'"),
         (
@@ -476,8 +486,8 @@ def test_bad_layers(cls, bad, message):
             "cannot hold one layer twice",
         ),
         (
-            lambda: Gated(layers.AttentionCell(keras.layers.LSTMCell(3))),
-            "a `AttentionCell`, which needs \\['states'",
+            lambda: GatedFusion(layers.AttentionCell(keras.layers.LSTMCell(3))),
+            "a `AttentionCell`, which needs its states",
         ),
     ],
 )
@@ -514,7 +524,11 @@ WIDE = {**SELF, "value_dim": 3}
             "`Serial` with `residual=True` expects .* an output of shape \\(2, 5\\)",
         ),
         (lambda: Parallel([WIDE], residual=True), 1, "`Parallel` with `residual=True`"),
-        (lambda: Gated(WIDE, residual=True), 1, "`Gated` with `residual=True` expects"),
+        (
+            lambda: GatedFusion(WIDE, residual=True),
+            1,
+            "`GatedFusion` with `residual=True` expects",
+        ),
         (
             lambda: Serial([SELF, POOL]),
             2,
@@ -565,4 +579,4 @@ def test_call_arguments_that_do_not_fit(parts, call, message):
 
 def test_a_gate_needs_a_known_width():
     with pytest.raises(ValueError, match="known number of channels. Received: .*None"):
-        Gated("attention")(keras.KerasTensor((2, 7, None)))
+        GatedFusion("attention")(keras.KerasTensor((2, 7, None)))

@@ -3,7 +3,7 @@ import pytest
 from support import formulas
 from support.check_layer import Case
 
-from attention_zoo.layers import GatedAttention
+from attention_zoo.layers import GatedAttentionPooling
 
 
 def gated(weights, inputs, masks):
@@ -22,7 +22,7 @@ def gated(weights, inputs, masks):
 CASES = [
     Case(
         name="gated_attention",
-        cls=GatedAttention,
+        cls=GatedAttentionPooling,
         config={"units": 11},
         inputs={"inputs": (2, 7, 5)},
         formula=gated,
@@ -33,10 +33,10 @@ CASES = [
 
 
 def test_config_has_no_score():
-    assert "score" not in GatedAttention(3).get_config()
+    assert "score" not in GatedAttentionPooling(3).get_config()
 
 
 @pytest.mark.parametrize("units", [0, -2, 1.5])
 def test_units_must_be_positive(units):
     with pytest.raises(ValueError, match=f"Received: units={units}"):
-        GatedAttention(units)
+        GatedAttentionPooling(units)
