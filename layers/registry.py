@@ -5,12 +5,11 @@ attribute `family` that it is made by name; the name is its own in snake case.
 """
 
 import fnmatch
-import inspect
 import re
 
 import keras
 
-from attention_zoo.layers.core.validation import suggest
+from attention_zoo.layers.core.validation import missing_arguments, suggest
 
 # A family says how a layer is called. B batch, T time, D width.
 FAMILIES = {
@@ -163,36 +162,13 @@ def create_attention(name, /, **config):
     """
     cls = attention_class(name)
     arguments = {**DEFAULTS.get(ALIASES.get(name, name), {}), **config}
-    try:
-        return cls(**arguments)
-    except (TypeError, ValueError):  # of Python or of Keras, for an unknown argument
-        _check_arguments(name, cls, arguments)
-        raise
-
-
-def _check_arguments(name, cls, arguments):
-    """Raises `ValueError` for arguments that `cls` does not have, or lacks here."""
-    own, keras_own = _parameters(cls.__init__), _parameters(keras.layers.Layer.__init__)
-    missing = [n for n, p in own.items() if p.default is p.empty and n not in arguments]
+    missing = missing_arguments(cls, arguments)
     if missing:
         raise ValueError(
             f"The attention '{name}' lacks arguments. Expected {missing} as well. "
             f"Received: {arguments}"
-        ) from None
-    known = sorted({*own, *keras_own})
-    unknown = [n for n in arguments if n not in known]
-    if unknown:
-        received = (f"{n}={arguments[n]!r}{suggest(n, known)}" for n in unknown)
-        raise ValueError(
-            f"Unknown arguments of the attention '{name}'. Expected some of {known}. "
-            f"Received: {', '.join(received)}"
-        ) from None
-
-
-def _parameters(function):
-    """Returns the named parameters of a method."""
-    found = list(inspect.signature(function).parameters.values())[1:]
-    return {p.name: p for p in found if p.kind is not p.VAR_KEYWORD}
+        )
+    return cls(**arguments)
 
 
 def attention_class(name) -> type[keras.layers.Layer]:

@@ -1,6 +1,8 @@
 """Layers made of other attention layers: serial, parallel and gated."""
 
-from attention_zoo.layers.composite.containers import GatedFusion, Parallel, Serial
+from attention_zoo.layers.composite.gated_fusion import GatedFusion
+from attention_zoo.layers.composite.parallel import Parallel
+from attention_zoo.layers.composite.serial import Serial
 
 __all__ = [
     "GatedFusion",

@@ -11,6 +11,7 @@ from attention_zoo.layers.composite.calling import (
     shared_data_format,
     takes_value,
 )
+from attention_zoo.layers.core.attention_layer import AttentionLayer
 from attention_zoo.layers.core.validation import check_choice
 from attention_zoo.layers.vision._shared import to_channels_last
 
@@ -32,14 +33,14 @@ def last_shape(shape, data_format):
     return tuple(shape)
 
 
-class Composite(keras.layers.Layer):
+class Composite(AttentionLayer):
     """Base of the layers made of layers: how they are called.
 
     A subclass overrides `_members`, `_trace`, which follows the shapes through its
     layers, `_compose`, which follows the tensors, and `compute_mask`.
 
     Args:
-        residual: Boolean, what it means is the subclass's to say.
+        residual: Boolean. A subclass says what it means. Defaults to `False`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)` or a map `(B, H, W, C)`: the inputs of the
@@ -53,13 +54,16 @@ class Composite(keras.layers.Layer):
         value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         attention_mask: Boolean tensor of shape `(B, Tq, Tv)`, for all attentions.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
-        use_causal_mask: Whether query `i` sees keys up to `i` only, in all attentions.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Handed on to the layers.
+        use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only, in all
+            attentions.
     """
 
     family = "composite"
-    weights_are: str | None = None
+    call_inputs = ("query", "value", "key")
+    call_masks = ("mask", "query_mask", "value_mask", "key_mask")
+    call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")
     needs_value = False
 
     def __init__(self, residual=False, **kwargs):

@@ -21,14 +21,24 @@ def check_arguments(cls, arguments):
     unknown = [name for name in arguments if name not in KERAS_ARGUMENTS]
     if not unknown:
         return
-    listed = inspect.signature(cls.__init__).parameters.values()
-    own = [p.name for p in listed if p.kind is not p.VAR_KEYWORD][1:]
-    known = [*own, *KERAS_ARGUMENTS]
+    known = [*(p.name for p in _listed(cls)), *KERAS_ARGUMENTS]
     received = (f"{n}={arguments[n]!r}{suggest(n, known)}" for n in unknown)
     raise ValueError(
         f"Unknown arguments of `{cls.__name__}`. Expected some of {known}. "
         f"Received: {', '.join(received)}"
     )
+
+
+def missing_arguments(cls, arguments):
+    """Returns the names of the arguments that `cls` requires and `arguments` lacks."""
+    required = [p.name for p in _listed(cls) if p.default is p.empty]
+    return [name for name in required if name not in arguments]
+
+
+def _listed(cls):
+    """Returns the parameters that a class lists in its constructor."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return [p for p in parameters if p.kind is not p.VAR_KEYWORD]
 
 
 def check_number(

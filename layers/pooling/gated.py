@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.validation import check_positive_integer, check_rank
-from attention_zoo.layers.pooling.attention_pooling import AttentionPooling
+from attention_zoo.layers.pooling.attention_pooling import WeightedPooling
 
 
 def gated_scores(inputs, hidden_kernel, gate_kernel, scale):
@@ -15,25 +15,63 @@ def gated_scores(inputs, hidden_kernel, gate_kernel, scale):
 
 
 @keras.saving.register_keras_serializable("attention_zoo", name="GatedAttention")
-class GatedAttentionPooling(AttentionPooling):
-    """Attention pooling whose hidden units are gated: `w . (tanh(V h) * sigmoid(U h))`.
+class GatedAttentionPooling(WeightedPooling):
+    """Attention pooling with gated hidden units: `w . (tanh(V h) * sigmoid(U h))`.
+
+    1. Scores `w . (tanh(V h_t) * sigmoid(U h_t))`, shape `(B, T)`.
+    2. Weights: the normalizer over unpadded positions, shape `(B, T)`.
+    3. Output: the weighted sum of the inputs, shape `(B, D)`.
 
     tanh is nearly linear around 0; the gate lets units be silent. Weights:
-    `hidden_kernel` and `gate_kernel` `(D, units)`, `scale` `(units,)`. Steps, call
-    arguments and output are those of `AttentionPooling`.
+    `hidden_kernel` and `gate_kernel` `(D, units)`, `scale` `(units,)`. A row of padding
+    gives zeros.
 
     Args:
-        units: Number of hidden units. Defaults to `None`: the width of the inputs.
-        normalizer, dropout, seed: As in `AttentionPooling`.
+        units: Integer. Number of hidden units. Defaults to `None`, which stands for the
+            width of the inputs.
+        normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
+            `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
+            `"top_k"`. Defaults to `"softmax"`.
+        dropout: Float in [0, 1). Dropout rate applied to the attention weights.
+            Defaults to `0.0`.
+        seed: Integer. Seed of the dropout. Defaults to `None`.
 
-    Reference: Ilse et al. 2018, https://arxiv.org/abs/1802.04712
+    Call arguments:
+        inputs: Tensor of shape `(B, T, D)`.
+        mask: Boolean tensor of shape `(B, T)`; Keras fills it in.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout is applied.
+
+    Returns:
+        Output of shape `(B, D)`, and with `return_attention_scores=True` the weights of
+        shape `(B, T)`, dropout included.
+
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    bag = np.random.rand(2, 5, 4)  # two bags of up to five instances
+    mask = np.array([[True, True, True, False, False], [True] * 5])
+    pooling = layers.GatedAttentionPooling(units=8)
+    output, weights = pooling(bag, mask=mask, return_attention_scores=True)
+    assert output.shape == (2, 4)
+    assert not np.any(weights[0, 3:])
+    ```
+
+    References:
+        - Ilse et al. 2018, https://arxiv.org/abs/1802.04712
     """
 
-    def __init__(self, units=None, normalizer="softmax", **kwargs):
+    def __init__(
+        self, units=None, normalizer="softmax", dropout=0.0, seed=None, **kwargs
+    ):
+        super().__init__(**kwargs)
         if units is not None:
             check_positive_integer(type(self).__name__, units=units)
-        super().__init__(score=None, normalizer=normalizer, **kwargs)
         self.units = units
+        self._set_normalizer(normalizer, dropout, seed)
 
     def build(self, input_shape):
         check_rank(type(self).__name__, 3, inputs=tuple(input_shape))
@@ -51,6 +89,4 @@ class GatedAttentionPooling(AttentionPooling):
         return ops.expand_dims(scores, 1)
 
     def get_config(self):
-        config = super().get_config()
-        del config["score"]
-        return config
+        return {**super().get_config(), "units": self.units}

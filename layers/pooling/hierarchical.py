@@ -10,10 +10,11 @@ from attention_zoo.layers.core.validation import (
     check_rank,
 )
 from attention_zoo.layers.pooling.attention_pooling import AttentionPooling
+from attention_zoo.layers.pooling.base import PoolingLayer
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class HierarchicalAttention(keras.layers.Layer):
+class HierarchicalAttention(PoolingLayer):
     """Attention pooling twice: over the words of each sentence, then the sentences.
 
     1. Word pooling: each sentence `(T, D)` to a vector, shape `(B, S, D)`.
@@ -21,30 +22,45 @@ class HierarchicalAttention(keras.layers.Layer):
     3. Sentence pooling: shape `(B, E)`.
 
     Both poolings are additive `AttentionPooling`s, `word_pooling` and
-    `sentence_pooling`. A sentence of padding throughout does not count. The weight of a
-    word is its weight in the sentence times the sentence's.
+    `sentence_pooling`. A sentence of nothing but padding does not count. The weight of
+    a word is its weight in the sentence times the sentence's.
 
     Args:
-        units: Hidden width of both poolings. Defaults to `None`: as wide as the input.
-        sentence_encoder: Layer between the poolings, which takes a mask, e.g. the
+        units: Integer. Hidden width of both poolings. Defaults to `None`, which stands
+            for the width of their inputs.
+        sentence_encoder: Layer between the poolings that takes a mask, e.g. the
             paper's `Bidirectional(GRU(..., return_sequences=True))`.
             Defaults to `None`.
 
     Call arguments:
         inputs: Tensor of shape `(B, S, T, D)`, `S` sentences of `T` words.
         mask: Boolean tensor of shape `(B, S, T)`; Keras fills it in.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Handed on to the sentence encoder.
 
     Returns:
         Output of shape `(B, E)`, and with `return_attention_scores=True` the weights of
         the words, shape `(B, S, T)`, which sum to 1 over a document.
 
-    Reference: Yang et al. 2016, https://aclanthology.org/N16-1174
+    Raises:
+        ValueError: If an argument is invalid, or if shapes or masks are incompatible.
+
+    Example:
+
+    ```python
+    words = np.random.rand(2, 3, 5, 4)  # 2 documents, 3 sentences, 5 words
+    layer = layers.HierarchicalAttention(units=8)
+    output, weights = layer(words, return_attention_scores=True)
+    assert output.shape == (2, 4)
+    np.testing.assert_allclose(ops.sum(weights, axis=(1, 2)), [1, 1], atol=1e-5)
+    ```
+
+    References:
+        - Yang et al. 2016, https://aclanthology.org/N16-1174
     """
 
     family = "hierarchical"
-    weights_are = "positions"
+    input_rank = 4
 
     def __init__(self, units=None, sentence_encoder=None, **kwargs):
         super().__init__(**kwargs)
@@ -61,7 +77,6 @@ class HierarchicalAttention(keras.layers.Layer):
         self.sentence_pooling = AttentionPooling(
             units=units, name="sentence_pooling", dtype=policy
         )
-        self.supports_masking = True
 
     def build(self, input_shape):
         check_rank(type(self).__name__, 4, inputs=tuple(input_shape))
@@ -101,24 +116,11 @@ class HierarchicalAttention(keras.layers.Layer):
         of_words = ops.reshape(of_words, (batch, sentences, words))
         return output, of_words * ops.expand_dims(of_sentences, -1)
 
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
     def compute_output_shape(self, input_shape):
         shape = (input_shape[0], input_shape[1], input_shape[-1])
         if self.sentence_encoder is not None:
             shape = self.sentence_encoder.compute_output_shape(shape)
         return (shape[0], shape[-1])
-
-    def compute_output_spec(
-        self, inputs, mask=None, return_attention_scores=False, training=None
-    ):
-        check_rank(type(self).__name__, 4, inputs=inputs.shape)
-        shape = self.compute_output_shape(inputs.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        return output, keras.KerasTensor(inputs.shape[:3], dtype=self.compute_dtype)
 
     def get_config(self):
         encoder = self.sentence_encoder

@@ -196,7 +196,7 @@ def test_unknown_names(call, message):
     ("name", "config", "message"),
     [
         ("cbam", {"ration": 8}, r"Expected some of .*'ratio'.*did you mean 'ratio'"),
-        ("bahdanau_attention", {"widow": 3, "units": 5}, "did you mean 'window'"),
+        ("bahdanau_attention", {"normaliser": "softmax"}, "did you mean 'normalizer'"),
         (
             "gated_attention_pooling",
             {"score": "dot"},

@@ -104,8 +104,8 @@ def encode(x, num_layers, num_heads, intermediate_dim, dropout, attention):
     for i in range(num_layers):
         if attention is not None:
             x = layers.TransformerEncoderBlock(
-                num_heads,
                 intermediate_dim,
+                num_heads,
                 dropout=dropout,
                 activation="gelu",
                 name=f"block_{i}",

@@ -117,10 +117,10 @@ class TransformerTranslator(TranslationModel):
     ):
         def block(cls, name):
             return cls(
-                num_heads,
                 intermediate_dim,
+                num_heads,
                 dropout=dropout,
-                norm_first=True,
+                normalize_first=True,
                 attention={"position": "rotary"},
                 name=name,
                 dtype=dtype,

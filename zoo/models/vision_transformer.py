@@ -113,11 +113,11 @@ def _block(x, num_heads, dropout, attention, name):
     width = 2 * x.shape[-1]
     if attention is not None:
         return layers.TransformerEncoderBlock(
-            num_heads,
             width,
+            num_heads,
             dropout=dropout,
             activation="gelu",
-            norm_first=True,
+            normalize_first=True,
             name=name,
         )(x)
     y = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)

@@ -44,7 +44,7 @@ def feed(weights, activation, gate, x):
     return dense("output", hidden * dense("gate", x) if gate else hidden)
 
 
-def formula(norm_first=False, activation="relu", use_gate=False, attention=None):
+def formula(normalize_first=False, activation="relu", use_gate=False, attention=None):
     """Vaswani et al. 2017, figure 1; normalized first: Xiong et al. 2020, figure 1b."""
     normalizer = (attention or {}).get("normalizer", "softmax")
 
@@ -65,7 +65,7 @@ def formula(norm_first=False, activation="relu", use_gate=False, attention=None)
             sublayers["cross_attention"] = lambda x: attend_memory(x, memory[0])
         sublayers["feed_forward"] = lambda x: feed(weights, activation, use_gate, x)
         for name, function in sublayers.items():
-            if norm_first:
+            if normalize_first:
                 x = x + function(norm(weights, name, x))
             else:
                 x = norm(weights, name, x + function(x))
@@ -85,7 +85,7 @@ def case(name, cls, inputs, masks, key_dim=11, **config):
     )
 
 
-GATED = {"norm_first": True, "activation": "silu", "use_gate": True}
+GATED = {"normalize_first": True, "activation": "silu", "use_gate": True}
 ONE = {"inputs": (2, 7, 5)}
 TWO = {"query": (2, 7, 5), "value": (2, 3, 17)}
 CASES = [
@@ -142,7 +142,7 @@ STEPS = {
 @pytest.mark.parametrize("memory", [True, False])
 @pytest.mark.parametrize("steps", STEPS)
 def test_steps_give_what_the_whole_gives(steps, memory):
-    block = layers.TransformerDecoderBlock(3, 13, 4, **STEPS[steps])
+    block = layers.TransformerDecoderBlock(13, 3, key_dim=4, **STEPS[steps])
     x, y = draw(2, 7, 5), draw(2, 3, 17)
     value = {}
     if memory:
@@ -170,7 +170,7 @@ def test_steps_give_what_the_whole_gives(steps, memory):
 
 
 def test_steps_skip_the_padding_before_a_prompt():
-    block = layers.TransformerDecoderBlock(3, 13, 4)
+    block = layers.TransformerDecoderBlock(13, 3, key_dim=4)
     x = draw(2, 7, 5)
     mask = np.ones((2, 7), bool)
     mask[0, :2] = False
@@ -190,7 +190,9 @@ def test_each_attention_has_scores_of_its_own(tmp_path):
         "position": "alibi",
         "kernel_initializer": keras.initializers.RandomNormal(seed=3),
     }
-    block = layers.TransformerDecoderBlock(3, 13, 4, attention=given, name="block")
+    block = layers.TransformerDecoderBlock(
+        13, 3, key_dim=4, attention=given, name="block"
+    )
     query, value = keras.Input((7, 5)), keras.Input((3, 5))
     model = keras.Model([query, value], block(query, value))
     names = [w.path for w in model.weights if w.path.endswith("scale")]
@@ -208,7 +210,7 @@ def test_each_attention_has_scores_of_its_own(tmp_path):
 
 def test_only_the_self_attention_has_positions():
     block = layers.TransformerDecoderBlock(
-        3, 13, 4, attention={"position": "alibi", "window": 1}
+        13, 3, key_dim=4, attention={"position": "alibi", "window": 1}
     )
     block(draw(2, 7, 5), draw(2, 3, 5))
     with layers.record_attention() as records:
@@ -222,7 +224,7 @@ def test_only_the_self_attention_has_positions():
 
 
 def test_a_step_returns_the_weights_of_the_attention_to_the_encoder():
-    block = layers.TransformerDecoderBlock(3, 13, 4)
+    block = layers.TransformerDecoderBlock(13, 3, key_dim=4)
     x, y = draw(2, 7, 5), draw(2, 3, 17)
     mask = np.arange(3) < np.array([[2], [3]])
     with layers.record_attention() as records:
@@ -230,14 +232,14 @@ def test_a_step_returns_the_weights_of_the_attention_to_the_encoder():
     cache = block.initial_cache(2, 7, y, mask)
     _, cache, weights = block.step(x, cache, 0, return_attention_scores=True)
     np.testing.assert_allclose(to_numpy(weights), records[1].weights, atol=1e-6)
-    block = layers.TransformerDecoderBlock(3, 13, 4)
+    block = layers.TransformerDecoderBlock(13, 3, key_dim=4)
     block(x)
     cache = block.initial_cache(2, 7)
     assert block.step(x, cache, 0, return_attention_scores=True)[2] is None
 
 
 def test_encoder_takes_attention_masks_beside_padding():
-    block = layers.TransformerEncoderBlock(3, 13, 4)
+    block = layers.TransformerEncoderBlock(13, 3, key_dim=4)
     ids = np.array([[1, 2, 3, 0, 0], [4, 3, 2, 1, 2]])
     embed = keras.layers.Embedding(5, 7, mask_zero=True)
     causal = np.tril(np.ones((2, 5, 5), bool))
@@ -252,18 +254,18 @@ def test_encoder_takes_attention_masks_beside_padding():
 
 def test_dropout_acts_in_training_alone():
     x = draw(2, 7, 5)
-    block = layers.TransformerEncoderBlock(3, 13, 4, dropout=0.5, seed=7)
+    block = layers.TransformerEncoderBlock(13, 3, key_dim=4, dropout=0.5, seed=7)
     plain = to_numpy(block(x))
     np.testing.assert_array_equal(to_numpy(block(x, training=False)), plain)
     assert abs(to_numpy(block(x, training=True)) - plain).max() > 0.1
 
 
 def test_default_key_dim_divides_the_width():
-    block = layers.TransformerEncoderBlock(5, 13)
+    block = layers.TransformerEncoderBlock(13, 5)
     block(draw(2, 7, 15))
     assert tuple(block._attend.get_weights()[0].shape) == (15, 5, 3)
     with pytest.raises(ValueError, match="num_heads=3, a width of 5"):
-        layers.TransformerEncoderBlock(3, 13)(draw(2, 7, 5))
+        layers.TransformerEncoderBlock(13, 3)(draw(2, 7, 5))
 
 
 def test_gated_feed_forward_layer():
@@ -302,11 +304,11 @@ def test_bad_arguments(name):
 
 def test_bad_inputs():
     with pytest.raises(ValueError, match="`inputs` of rank 3"):
-        layers.TransformerEncoderBlock(3, 13, 4)(draw(7, 5))
+        layers.TransformerEncoderBlock(13, 3, key_dim=4)(draw(7, 5))
     with pytest.raises(ValueError, match="`query` of rank 3"):
-        layers.TransformerDecoderBlock(3, 13, 4)(draw(7, 5))
+        layers.TransformerDecoderBlock(13, 3, key_dim=4)(draw(7, 5))
     with pytest.raises(ValueError, match="scroe"):
-        layers.TransformerEncoderBlock(3, 13, 4, attention={"scroe": "dot"})(
+        layers.TransformerEncoderBlock(13, 3, key_dim=4, attention={"scroe": "dot"})(
             draw(2, 7, 5)
         )
     block = built_layer(CASES[3])
