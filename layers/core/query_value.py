@@ -180,6 +180,11 @@ class QueryValueAttention(AttentionLayer):
         )
         return query, value, key, mask
 
+    @property
+    def moving_window(self):
+        """The window around a query's own position, `(left, right)`, or None."""
+        return self._window
+
     def prepare(self, key):
         """Returns what `attend_prepared` needs of the keys `(B, Tv, Dk)`."""
         return key

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.attention_layer import AttentionLayer
 from attention_zoo.layers.core.validation import check_positive_integer, check_rank
 from attention_zoo.layers.pooling.base import PoolingLayer
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
@@ -119,9 +118,6 @@ class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):
         )
         check_positive_integer(type(self).__name__, num_queries=num_queries)
         self.num_queries = num_queries
-
-    def __call__(self, *args, **kwargs):  # on one tensor, unlike its base
-        return AttentionLayer.__call__(self, *args, **kwargs)
 
     def build(self, input_shape):
         input_shape = tuple(input_shape)

@@ -3,21 +3,19 @@
 import collections
 import contextlib
 import copy
-import inspect
 
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.blockwise import attend
-from attention_zoo.layers.core.masks import AttentionMask
-from attention_zoo.layers.core.masks import zero_padding as empty_padding
+from attention_zoo.layers.core.attention_layer import AttentionLayer
+from attention_zoo.layers.core.masks import AttentionMask, zero_padding
 from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.validation import (
     check_choice,
+    check_mask,
     check_positive_integer,
 )
 from attention_zoo.layers.registry import create_attention, get_family
-from attention_zoo.layers.sequence.scored import ScoredAttention
 
 ORDERS = ("bahdanau", "luong")
 
@@ -26,22 +24,8 @@ ORDERS = ("bahdanau", "luong")
 Memory = collections.namedtuple("Memory", ["value", "key", "mask"])
 
 
-class _ComparedOnly:
-    """A score whose keys are projected already."""
-
-    def __init__(self, score):
-        self.project_query = score.project_query
-        self.compare_weights = score.compare_weights
-        self.compare = score.compare
-        self.pairwise_width = score.pairwise_width
-        self.compares_by_dot = score.compares_by_dot
-
-    def project_key(self, key):
-        return key
-
-
 @keras.saving.register_keras_serializable("attention_zoo")
-class AttentionCell(keras.layers.Layer):
+class AttentionCell(AttentionLayer):
     """A recurrent cell that attends to a memory, one step at a time.
 
     One step, with the input `x_t`, the cell's state `s` and its output `h`:
@@ -64,35 +48,55 @@ class AttentionCell(keras.layers.Layer):
     state is the caller's.
 
     Args:
-        cell: A recurrent cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell`,
+        cell: Recurrent cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell`,
             `StackedRNNCells` of them, or a custom one whose first state is its output.
-        attention: Name of an attention of the family `"sequence"`, or such a layer.
+        attention: String or layer. An attention of the family `"sequence"`.
             Defaults to `"bahdanau_attention"`.
-        order: `"bahdanau"` or `"luong"`. Defaults to `"bahdanau"`.
-        attention_units: Width of the attentional vector; its weight is
-            `attention_kernel` `(Dv + units, attention_units)`. Defaults to `None`: no
-            attentional vector.
-        input_feeding: Whether the cell reads what was attended to. Defaults to `True`.
+        order: String. `"bahdanau"` or `"luong"`. Defaults to `"bahdanau"`.
+        attention_units: Integer. Width of the attentional vector; its weight is
+            `attention_kernel` `(Dv + units, attention_units)`. Defaults to `None`,
+            which stands for no attentional vector.
+        input_feeding: Boolean. Whether the cell reads the last context or attentional
+            vector. Defaults to `True`.
 
     Call arguments:
         inputs: Tensor of shape `(B, D)`.
-        states: List of tensors, as `initial_states` or the last step returned it.
-        memory: Tensor of shape `(B, Tv, Dv)`, or what `prepare` returned, which saves
+        states: List of tensors, from `initial_states` or the last step.
+        memory: Tensor of shape `(B, Tv, Dv)`, or the result of `prepare`, which saves
             projecting the memory at each step.
         memory_mask: Boolean tensor of shape `(B, Tv)`; goes with a tensor as memory.
-        training: Boolean.
+        training: Boolean. Whether dropout and noise are applied.
 
     Returns:
         The output of shape `(B, attention_units)` or `(B, Dv + units)`, the new list
         of states, and the weights of shape `(B, Tv)`.
 
     Raises:
-        ValueError: for an argument outside its set, and for states that do not fit.
+        ValueError: If an argument is invalid, or if shapes, masks or states are
+            incompatible.
+
+    Example:
+
+    ```python
+    cell = layers.AttentionCell(keras.layers.GRUCell(8), attention_units=6)
+    encoded = ops.ones((2, 5, 4))
+    inputs = ops.ones((2, 3))
+    cell.build((2, 3), (2, 5, 4))
+    memory = cell.prepare(encoded)
+    states = cell.initial_states(memory)
+    for _ in range(2):
+        output, states, weights = cell.step(inputs, states, memory)
+    assert output.shape == (2, 6)
+    assert weights.shape == (2, 5)
+    ```
 
     References:
         - Bahdanau et al. 2014, https://arxiv.org/abs/1409.0473
         - Luong et al. 2015, https://arxiv.org/abs/1508.04025
     """
+
+    call_inputs = ("inputs", "states", "memory")
+    call_masks = ("memory_mask",)
 
     def __init__(
         self,
@@ -127,9 +131,6 @@ class AttentionCell(keras.layers.Layer):
         self._state_template = [size] if isinstance(size, int) else size
         self._num_cell_states = len(keras.tree.flatten(self._state_template))
         self._feeds_back = input_feeding and order == "luong"
-        # The general path asks the attention anew at each step; an `Attention` that
-        # is no more than a score and a normalizer has its keys projected once.
-        self._projects_once = isinstance(self.attention_layer, ScoredAttention)
         self._keeps_state = hasattr(self.attention_layer, "initial_state")
 
     def _get_attention(self, attention):
@@ -144,11 +145,12 @@ class AttentionCell(keras.layers.Layer):
             attention = create_attention(attention, dtype=self.dtype_policy)
         elif isinstance(attention, dict):
             attention = keras.saving.deserialize_keras_object(attention)
-        if getattr(attention, "_window", None) is not None:
+        window = getattr(attention, "moving_window", None)
+        if window is not None:
             raise ValueError(
                 f"`{owner}` asks with one query at a time, which has no position for a "
                 f"window to move with. Received: an `{type(attention).__name__}` that "
-                f"sees the window {attention._window}"
+                f"sees the window {window}"
             )
         return attention
 
@@ -176,13 +178,13 @@ class AttentionCell(keras.layers.Layer):
 
         What depends on the memory alone is computed here, once for all steps.
         """
-        memory = empty_padding(memory, memory_mask)
-        key = memory
-        if self._keeps_state:
-            key = self.attention_layer.prepare(memory)
-        elif self._projects_once:
-            key = self.attention_layer._score.project_key(memory)
-        return Memory(memory, key, memory_mask)
+        shape = tuple(memory.shape[:2])
+        name = type(self).__name__
+        memory_mask = check_mask(name, "memory_mask", memory_mask, shape)
+        if memory_mask is not None:
+            memory_mask = ops.broadcast_to(memory_mask, ops.shape(memory)[:2])
+        memory = zero_padding(ops.cast(memory, self.compute_dtype), memory_mask)
+        return Memory(memory, self.attention_layer.prepare(memory), memory_mask)
 
     def initial_states(self, memory, initial_state=None):
         """Returns the list of states before the first step, each `(B, width)`.
@@ -211,11 +213,17 @@ class AttentionCell(keras.layers.Layer):
         sizes = keras.tree.flatten(self._state_template)
         given, rest = states[: len(sizes)], states[len(sizes) :]
         widths = [state.shape[-1] for state in given]
+        described = f"Received: states of the shapes {[tuple(s.shape) for s in states]}"
         if widths != sizes or len(rest) not in (0, len(own)):
             raise ValueError(
                 f"`{type(self).__name__}` expects `initial_state` of the widths "
-                f"{sizes}, the states of its cell. Received: states of the shapes "
-                f"{[tuple(state.shape) for state in states]}"
+                f"{sizes}, the states of its cell. {described}"
+            )
+        rows = value.shape[0]
+        if any(None not in (rows, s.shape[0]) and s.shape[0] != rows for s in states):
+            raise ValueError(
+                f"`{type(self).__name__}` expects `initial_state` of the batch size "
+                f"{rows} of the memory. {described}"
             )
         return [*given, *(rest or own)]
 
@@ -258,7 +266,7 @@ class AttentionCell(keras.layers.Layer):
         """
         if self._keeps_state:
             mask = AttentionMask(query_mask, memory.mask)
-            self.attention_layer._add_losses(weights, states[-1], mask)
+            self.attention_layer.add_losses(weights, states[-1], mask)
 
     def state_sizes(self, memory_shape):
         """Returns the widths of all states, given the shape of the memory."""
@@ -294,8 +302,8 @@ class AttentionCell(keras.layers.Layer):
     def _run_cell(self, inputs, states, training):
         """Returns the wrapped cell's output `(B, units)` and its flat new states."""
         states = keras.tree.pack_sequence_as(self._state_template, states)
-        arguments = inspect.signature(self.cell.call).parameters
-        options = {"training": training} if "training" in arguments else {}
+        takes = getattr(self.cell, "call_signature_parameters", ())
+        options = {"training": training} if "training" in takes else {}
         output, states = self.cell(inputs, states, **options)
         return output, keras.tree.flatten(states)
 
@@ -312,27 +320,13 @@ class AttentionCell(keras.layers.Layer):
                     weights, attention.dropout, seed=attention.seed_generator
                 )
             return ops.einsum("bt,btd->bd", weights, memory.value), weights, [state]
-        query = ops.expand_dims(query, 1)  # (B, 1, units)
-        if self._projects_once:
-            context, weights = attend(
-                query,
-                memory.key,
-                memory.value,
-                _ComparedOnly(attention._score),
-                attention._normalizer,
-                AttentionMask(key_mask=memory.mask),
-                dropout=attention.dropout,
-                seed_generator=attention.seed_generator,
-                training=bool(training),
-            )
-        else:
-            context, weights = attention(
-                query,
-                memory.value,
-                value_mask=memory.mask,
-                return_attention_scores=True,
-                training=training,
-            )
+        context, weights = attention.attend_prepared(
+            ops.expand_dims(query, 1),
+            memory.key,
+            memory.value,
+            key_mask=memory.mask,
+            training=training,
+        )
         if len(weights.shape) == 4:  # (B, H, 1, Tv)
             weights = ops.mean(weights, axis=1)
         return ops.squeeze(context, 1), ops.squeeze(weights, 1), states

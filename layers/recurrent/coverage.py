@@ -119,7 +119,7 @@ class CoverageAttention(StepwiseAttention):
         weights = self._weigh(row, keys + covered, mask)
         return weights, state + ops.cast(weights, state.dtype)
 
-    def _add_losses(self, weights, state, mask):
+    def add_losses(self, weights, state, mask):
         if not self.loss_weight:
             return
         weights, state = ops.cast(weights, "float32"), ops.cast(state, "float32")

@@ -6,10 +6,11 @@ import copy
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.attention_layer import AttentionLayer
+from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.recording import pause_recording, record
 from attention_zoo.layers.core.validation import check_mask, check_rank
 from attention_zoo.layers.recurrent.attention_cell import AttentionCell
-from attention_zoo.layers.sequence.attention import empty_padding
 
 
 class _Steps:
@@ -53,7 +54,7 @@ DRAWS = 64  # random numbers that one step may draw from one generator
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class AttentionDecoder(keras.layers.Layer):
+class AttentionDecoder(AttentionLayer):
     """Runs an `AttentionCell` over a sequence: a decoder that looks at its encoder.
 
     At each step the cell reads one row of `query`, the decoder's inputs (in training
@@ -61,21 +62,23 @@ class AttentionDecoder(keras.layers.Layer):
 
     Padding in the memory is invisible. A padded row of `query` leaves the states as
     they are and gives a zero output and zero weights. A memory of nothing but padding
-    has the context 0, which is no zero output: the cell still speaks.
+    has the context 0; the output is still that of the cell.
 
     Args:
         cell: An `AttentionCell`.
-        return_state: Whether the last states are returned too. Defaults to `False`.
+        return_state: Boolean. Whether the last states are returned too.
+            Defaults to `False`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`, the decoder's inputs.
         value: Tensor of shape `(B, Tv, Dv)`, the memory: the encoder's outputs.
         query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
         value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
-        initial_state: States of the wrapped cell, such as an encoder's last ones, or
-            the states that an earlier call returned. Defaults to `None`: zeros.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean.
+        initial_state: Tensor or nest of tensors. States of the wrapped cell, such as an
+            encoder's last ones, or all states that an earlier call returned.
+            Defaults to `None`, which stands for zeros.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether dropout and noise are applied.
 
     Returns:
         Output of shape `(B, Tq, cell.output_size)`; with
@@ -83,13 +86,29 @@ class AttentionDecoder(keras.layers.Layer):
         `return_state=True` each state, of shape `(B, width)`.
 
     Raises:
-        ValueError: for a cell that is no `AttentionCell`, and for shapes, masks or
-            states that do not fit.
+        ValueError: If the cell is not an `AttentionCell`, or if shapes, masks or
+            states are incompatible.
+
+    Example:
+
+    ```python
+    cell = layers.AttentionCell(keras.layers.GRUCell(8), "luong_attention", "luong")
+    decoder = layers.AttentionDecoder(cell)
+    target, encoded = np.random.rand(2, 3, 4), np.random.rand(2, 5, 6)
+    output, weights = decoder(target, encoded, return_attention_scores=True)
+    assert output.shape == (2, 3, 6 + 8)
+    assert weights.shape == (2, 3, 5)
+    ```
 
     References:
         - Bahdanau et al. 2014, https://arxiv.org/abs/1409.0473
         - Luong et al. 2015, https://arxiv.org/abs/1508.04025
     """
+
+    call_inputs = ("query", "value")
+    call_masks = ("query_mask", "value_mask")
+    call_options = ("return_attention_scores",)
+    needs_value = True
 
     def __init__(self, cell, return_state=False, **kwargs):
         super().__init__(**kwargs)
@@ -102,7 +121,6 @@ class AttentionDecoder(keras.layers.Layer):
             )
         self.cell = cell
         self.return_state = return_state
-        self.supports_masking = True
 
     def build(self, query_shape, value_shape):
         query_shape, value_shape = tuple(query_shape), tuple(value_shape)
@@ -125,7 +143,10 @@ class AttentionDecoder(keras.layers.Layer):
         check_rank(owner, 3, query=query.shape, value=value.shape)
         query_mask = check_mask(owner, "query_mask", query_mask, query.shape[:2])
         value_mask = check_mask(owner, "value_mask", value_mask, value.shape[:2])
-        query = empty_padding(query, query_mask)
+        query = ops.cast(query, self.compute_dtype)
+        if query_mask is not None:
+            query_mask = ops.broadcast_to(query_mask, ops.shape(query)[:2])
+        query = zero_padding(query, query_mask)
         memory = self.cell.prepare(value, value_mask)
         states = self.cell.initial_states(memory, initial_state)
         # The loop works in at least float32, in which positions are exact.
@@ -179,11 +200,6 @@ class AttentionDecoder(keras.layers.Layer):
             return output, moved
 
         return step
-
-    def compute_mask(self, inputs, previous_mask=None):
-        if isinstance(previous_mask, (list, tuple)):
-            return previous_mask[0]
-        return previous_mask
 
     def compute_output_shape(self, query_shape, value_shape):
         return (*query_shape[:-1], self.cell.output_size)

@@ -185,7 +185,7 @@ class StepwiseAttention(ScoredParts, QueryValueAttention):
         else:
             self._check_state(state, value)
         weights = self._run(query, self.prepare(key), mask, state, bool(training))
-        self._add_losses(weights, state, mask)
+        self.add_losses(weights, state, mask)
         if training and self.dropout:
             weights = keras.random.dropout(
                 weights, self.dropout, seed=self.seed_generator
@@ -211,8 +211,14 @@ class StepwiseAttention(ScoredParts, QueryValueAttention):
         both = ops.concatenate([rows, ops.cast(visible, rows.dtype)], axis=-1)
         return scan_steps(step, both, ops.cast(state, "float32"))
 
-    def _add_losses(self, weights, state, mask):
-        """Adds what the layer adds to a model's loss: nothing, here."""
+    def add_losses(self, weights, state, mask):
+        """Adds what the layer adds to a model's loss: nothing, here.
+
+        Args:
+            weights: Tensor `(B, Tq, Tv)`, of all queries.
+            state: Tensor `(B, Tv)`, the state before the first query.
+            mask: An `AttentionMask`.
+        """
 
     def _check_state(self, state, value):
         expected, received = tuple(value.shape[:2]), tuple(state.shape)
