@@ -157,8 +157,6 @@ TranslationExplanation
 explain
 position_weights
 # zoo/kernels/
-BidirectionalLSTM
-FusedBatchNormalization
 # zoo/models/
 RNNTranslator
 TransformerTranslator

@@ -16,10 +16,20 @@ def dot_scores(query, key):
     return ops.matmul(query, ops.swapaxes(key, -2, -1))
 
 
+def project(x, kernel):
+    """Returns `x` `(..., D)` times `kernel` `(D, U)`, `(..., U)`.
+
+    As a product of matrices: TensorFlow's own for higher ranks has a gradient that XLA
+    cannot compile inside a loop over a batch of unknown size.
+    """
+    rows = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel)
+    return ops.reshape(rows, (*ops.shape(x)[:-1], kernel.shape[-1]))
+
+
 def additive_scores(query, key, scale):
     """Returns `scale . tanh(q + k)`: `(..., Tq, U)`, `(..., Tv, U)` to all pairs."""
     hidden = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
-    return ops.squeeze(ops.matmul(hidden, ops.expand_dims(scale, -1)), -1)
+    return ops.squeeze(project(hidden, ops.expand_dims(scale, -1)), -1)
 
 
 def unit_length(x):
@@ -141,7 +151,7 @@ class GeneralScore(Score):
         super().build(query_shape, key_shape)
 
     def project_query(self, query):
-        return ops.matmul(query, self.kernel)
+        return project(query, self.kernel)
 
 
 class _UnitsScore(Score):
@@ -190,7 +200,7 @@ class ConcatScore(_UnitsScore):
         super().build(query_shape, key_shape)
 
     def project_query(self, query):
-        return ops.matmul(query, self.kernel[: self._query_width])
+        return project(query, self.kernel[: self._query_width])
 
     def project_key(self, key):
         return ops.matmul(key, self.kernel[self._query_width :])
@@ -233,7 +243,7 @@ class AdditiveScore(_UnitsScore):
         if not self.use_query:
             shape = (*ops.shape(query)[:-1], self._units)
             return ops.zeros(shape, dtype=query.dtype) + self.bias
-        return ops.matmul(query, self.query_kernel) + self.bias
+        return project(query, self.query_kernel) + self.bias
 
     def project_key(self, key):
         return ops.matmul(key, self.key_kernel)

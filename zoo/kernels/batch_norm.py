@@ -3,27 +3,40 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.saving import saved_as
 
+
+@saved_as("BatchNormalization")
 @keras.saving.register_keras_serializable("attention_zoo")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` of maps, with the same weights and numbers.
+    """`keras.layers.BatchNormalization` of maps, with the same weights and outputs.
 
-    On TensorFlow in float32, a training step takes the kernel `FusedBatchNormV3` where
-    Keras computes moments and normalizes in operations of their own. Elsewhere, and for
-    what the kernel does not do, this is Keras's layer.
+    On TensorFlow in float32, a training step runs the kernel `FusedBatchNormV3`, where
+    Keras computes moments and normalizes in separate operations. Elsewhere, and for
+    what the kernel does not support, this is Keras's layer.
 
     Args:
-        **kwargs: Arguments of `keras.layers.BatchNormalization`.
+        **kwargs: Arguments of `keras.layers.BatchNormalization`, such as `momentum`.
 
     Call arguments:
-        inputs: Tensor `(B, H, W, C)`; of another rank Keras's layer runs.
-        training: Optional boolean.
-        mask: As in Keras, whose layer then runs.
+        inputs: Tensor of shape `(B, H, W, C)`. For another rank Keras's layer runs.
+        training: Boolean, whether to normalize with the statistics of the batch.
+            Defaults to `None`.
+        mask: Boolean tensor, with which Keras's layer runs. Defaults to `None`.
 
     Returns:
         Tensor of the same shape.
 
-    Reference:
+    Example:
+
+    ```python
+    layer = attention_zoo.FusedBatchNormalization(momentum=0.9)
+    outputs = layer(np.random.rand(2, 5, 5, 3).astype("float32"), training=True)
+    assert outputs.shape == (2, 5, 5, 3)
+    assert abs(float(ops.mean(outputs))) < 1e-5
+    ```
+
+    References:
         - [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
     """
 

@@ -5,38 +5,51 @@ import contextlib
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.saving import saved_as
 
+
+@saved_as("Bidirectional")
 @keras.saving.register_keras_serializable("attention_zoo")
 class BidirectionalLSTM(keras.layers.Bidirectional):
     """`keras.layers.Bidirectional` of an LSTM, with the same weights and numbers.
 
     On TensorFlow without a GPU, each direction is one call of the kernel `BlockLSTM`
-    instead of a loop of small operations in the graph. The kernel knows no masks, so
-    that the valid steps of each row are moved to its front, in their order; a masked
-    step gives zeros, as in Keras. XLA has no such kernel: set `use_fused` to `False`
-    before a model is compiled with `jit_compile=True`.
+    instead of a loop of small operations in the graph. The kernel does not support
+    masks, so the valid steps of each row are moved to its front, in order; a masked
+    step gives zeros, as in Keras. XLA has no such kernel: within `jit_compile=True`
+    Keras's loop runs.
 
     Args:
-        layer: A `keras.layers.LSTM` with `return_sequences=True`. The kernel is taken
-            where it has the default activations, a bias and no dropout.
-        use_fused: `"auto"`, the kernel wherever it can be taken, or `False`. Defaults
-            to `"auto"`.
-        **kwargs: Arguments of `keras.layers.Bidirectional`.
+        layer: A `keras.layers.LSTM` with `return_sequences=True`. The kernel is used
+            if the layer has the default activations, a bias and no dropout.
+        use_fused: String or boolean. `"auto"` uses the kernel wherever it is
+            supported, `False` never. Defaults to `"auto"`.
+        **kwargs: Other arguments of `keras.layers.Bidirectional`, such as `name`.
 
     Call arguments:
-        sequences: Float tensor `(B, T, D)`.
-        mask: Optional boolean tensor `(B, T)`, True at valid steps.
-        initial_state: As in Keras, whose loop then runs.
-        training: Optional boolean.
+        sequences: Float tensor of shape `(B, T, D)`.
+        initial_state: List of tensors, the initial states of both directions, with
+            which Keras's loop runs. Defaults to `None`, zeros.
+        mask: Boolean tensor of shape `(B, T)`, True at valid steps. Defaults to `None`.
+        training: Boolean, whether the layer runs in training mode. Defaults to `None`.
 
     Returns:
         Tensor `(B, T, 2 * units)`; with `return_state` a tuple of it and the states
         `h, c` of the forward direction and `h, c` of the backward one, `(B, units)`.
 
     Raises:
-        ValueError: When `use_fused` is neither `"auto"` nor `False`.
+        ValueError: If `use_fused` is neither `"auto"` nor `False`.
 
-    Reference:
+    Example:
+
+    ```python
+    lstm = keras.layers.LSTM(5, return_sequences=True)
+    layer = attention_zoo.BidirectionalLSTM(lstm)
+    outputs = layer(np.ones((2, 7, 3), dtype="float32"))
+    assert outputs.shape == (2, 7, 10)
+    ```
+
+    References:
         - [Hochreiter and Schmidhuber, 1997](https://doi.org/10.1162/neco.1997.9.8.1735)
     """
 
@@ -83,7 +96,19 @@ class BidirectionalLSTM(keras.layers.Bidirectional):
             return False
         import tensorflow as tf
 
-        return not tf.config.list_physical_devices("GPU")
+        return not tf.config.list_physical_devices("GPU") and not in_xla()
+
+
+def in_xla():
+    """Returns whether TensorFlow is tracing a function that XLA will compile.
+
+    TensorFlow has no public way to ask.
+    """
+    from tensorflow.python.framework import ops as framework
+    from tensorflow.python.ops import control_flow_util
+
+    graph = framework.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
 def run_direction(cell, sequences, mask=None):

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import attention_zoo
-from attention_zoo.kernels.lstm import BidirectionalLSTM, without_kernel
+from attention_zoo.kernels.lstm import BidirectionalLSTM, in_xla, without_kernel
 
 B, T, D, U = 5, 7, 3, 2
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -105,7 +105,28 @@ def test_xla_runs_without_the_kernel():
     outer = keras.Model(model.input, model(model.input))
     ids = tf.constant([[2, 3, 5, 7], [10, 1, 0, 0]])
     expected = outer(ids)
+    compiled = tf.function(outer, jit_compile=True, autograph=False)
+    np.testing.assert_allclose(compiled(ids), expected, atol=1e-6)
     with without_kernel(outer):
-        compiled = tf.function(outer, jit_compile=True, autograph=False)
-        np.testing.assert_allclose(compiled(ids), expected, atol=1e-6)
+        assert model.get_layer("lstm").use_fused is False
     assert model.get_layer("lstm").use_fused == "auto"
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="the kernel is TensorFlow's")
+def test_tensorflow_still_tells_whether_xla_compiles():
+    """`in_xla` asks a private function of TensorFlow: this holds for 2.21."""
+    import tensorflow as tf
+
+    assert tf.__version__ >= "2.21"
+    found = []
+
+    def ask():
+        found.append(in_xla())
+        return tf.constant(0)
+
+    tf.function(ask)()
+    tf.function(ask, jit_compile=True)()
+    tf.function(lambda: tf.function(ask, jit_compile=True)())()
+    tf.function(lambda: tf.cond(tf.constant(True), ask, ask), jit_compile=True)()
+    assert found == [False, True, True, True, True]
+    assert not in_xla()
