@@ -50,7 +50,10 @@ def random_inputs(model):
     draw = np.random.default_rng(0)
     inputs = []
     for tensor in model.inputs:
-        shape = [size or count for size, count in zip(tensor.shape, (3, 7, 7, 7))]
+        shape = [
+            size or count
+            for size, count in zip(tensor.shape, (3, 7, 7, 7), strict=False)
+        ]
         whole = "int" in tensor.dtype
         drawn = draw.integers(1, 5, shape) if whole else draw.normal(size=shape)
         inputs.append(drawn.astype(tensor.dtype))
