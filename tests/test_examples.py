@@ -137,10 +137,6 @@ TemporalAttention
 TripletAttention
 WindowAttention
 # zoo/
-create
-list_models
-list_pretrained
-load
 # zoo/generation/
 SubwordDetokenizer
 SubwordTokenizer
@@ -154,22 +150,9 @@ ImageExplanation
 SeriesExplanation
 TextExplanation
 TranslationExplanation
-explain
 position_weights
 # zoo/kernels/
 # zoo/models/
-RNNTranslator
-TransformerTranslator
-attention_convnet
-attention_forecaster
-attention_lstm
-autocorrelation_forecaster
-cbam_resnet
-inverted_transformer
-patch_transformer
-rnn_translator
-transformer_translator
-vision_transformer
 """
 
 # An example that does not run yet, and an "As in": these lists shrink as well.

@@ -17,7 +17,7 @@ from attention_zoo._version import __version__
 from attention_zoo.generation.texts import translate_texts
 from attention_zoo.generation.tokenizers import SubwordDetokenizer, SubwordTokenizer
 from attention_zoo.generation.translator import Translator
-from attention_zoo.interpret.base import explain
+from attention_zoo.interpret.registry import explain
 from attention_zoo.kernels.batch_norm import FusedBatchNormalization
 from attention_zoo.kernels.lstm import BidirectionalLSTM
 from attention_zoo.models._text import standardize_text

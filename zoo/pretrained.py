@@ -40,7 +40,7 @@ class Entry:
         """The parsed `card.json`: a dict that holds `"sha256"` of the model file.
 
         Raises:
-            PretrainedError: When the card is missing or cannot be read.
+            PretrainedError: If the card is missing or cannot be read.
         """
         file = self.folder / CARD_FILE
         try:
@@ -66,7 +66,7 @@ class Entry:
         """Returns the `keras.Model`, after its bytes were checked against the card.
 
         Raises:
-            PretrainedError: When a file is missing, unreadable, truncated or altered.
+            PretrainedError: If a file is missing, unreadable, truncated or altered.
         """
         expected = self.card["sha256"]
         file = self.folder / MODEL_FILE
@@ -91,24 +91,26 @@ def load(name_or_path):
     the package. The file's sha256 must be the one in its card. A `.keras` file that has
     no card beside it can be opened by its path.
 
-    Example:
-
-    ```python
-    model = attention_zoo.load("attention_lstm_imdb")
-    model.predict(keras.ops.convert_to_tensor(["what a film"]))
-    ```
-
     Args:
-        name_or_path: A name out of `list_pretrained()`, or a path to the folder of
-            an entry, or a path to a `.keras` file.
+        name_or_path: String or path. A name from `list_pretrained()`, the folder of an
+            entry, or a `.keras` file.
 
     Returns:
         A `keras.Model` that takes raw inputs: preprocessing is inside. It was loaded
         with `safe_mode=True`, so no code from the file was run.
 
     Raises:
-        PretrainedError: A `ValueError` of one line, when the model is unknown,
-            missing, truncated, altered or has an unreadable card.
+        PretrainedError: A `ValueError` of one line, if the model is unknown, missing,
+            truncated or altered, if its card cannot be read, or if the file does not
+            contain a model.
+
+    Example:
+
+    ```python
+    model = attention_zoo.load("attention_lstm_imdb")
+    probabilities = model.predict(ops.convert_to_tensor(["what a film"]), verbose=0)
+    assert probabilities.shape == (1, 2)
+    ```
     """
     path = pathlib.Path(name_or_path)
     if path.suffix != ".keras":
@@ -124,10 +126,15 @@ def list_pretrained(pattern="*"):
     """Returns the sorted names of the trained models that match `pattern`.
 
     Args:
-        pattern: A shell pattern such as `"*imdb*"`. Defaults to `"*"`.
+        pattern: String, a shell pattern such as `"*imdb*"`. Defaults to `"*"`.
 
     Returns:
         A sorted list of strings, each a name that `load` takes.
+
+    Example:
+
+    >>> "attention_lstm_imdb" in attention_zoo.list_pretrained("*lstm*")
+    True
     """
     return sorted(fnmatch.filter(_entries(), pattern))
 
@@ -143,7 +150,7 @@ def find(name_or_path):
         An `Entry`.
 
     Raises:
-        PretrainedError: When there is no such entry.
+        PretrainedError: If there is no such entry.
     """
     name = os.fspath(name_or_path)
     path = pathlib.Path(name)
@@ -170,15 +177,21 @@ def load_file(path):
         A `keras.Model`.
 
     Raises:
-        PretrainedError: When Keras cannot open the file.
+        PretrainedError: If Keras cannot open the file, or if it has no model in it.
     """
     try:
-        return keras.models.load_model(path, safe_mode=True)
+        model = keras.models.load_model(path, safe_mode=True)
     except Exception as error:
         # Keras, zipfile, h5py and json each raise their own kind on a damaged file.
         raise PretrainedError(
             f"{path} cannot be opened as a Keras model: {_one_line(error)}"
         ) from error
+    if not isinstance(model, keras.Model):
+        raise PretrainedError(
+            f"{path} holds a `{type(model).__name__}`, which is not a model. Open it "
+            "with `keras.saving.load_model`."
+        )
+    return model
 
 
 def file_sha256(path):

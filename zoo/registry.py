@@ -33,10 +33,15 @@ def list_models(pattern="*"):
     """Returns the sorted names of the models that match `pattern`.
 
     Args:
-        pattern: A shell pattern such as `"*lstm*"`. Defaults to `"*"`.
+        pattern: String, a shell pattern such as `"*lstm*"`. Defaults to `"*"`.
 
     Returns:
         A sorted list of strings, each a name that `create` takes.
+
+    Example:
+
+    >>> attention_zoo.list_models("*translator")
+    ['rnn_translator', 'transformer_translator']
     """
     return sorted(fnmatch.filter(MODELS, pattern))
 
@@ -52,7 +57,7 @@ def get_builder(name):
         functional `keras.Model`.
 
     Raises:
-        ValueError: When the zoo has no model of this name.
+        ValueError: If the zoo has no model of this name.
     """
     if name not in MODELS:
         raise ValueError(
@@ -66,22 +71,23 @@ def get_builder(name):
 def create(name, /, **config):
     """Builds a model of the zoo with fresh weights.
 
-    Example:
-
-    ```python
-    model = attention_zoo.create("attention_lstm", vocabulary_size=20000)
-    ```
-
     Args:
-        name: A string, one of `list_models()`.
-        **config: Arguments of the model's builder; see its docstring.
+        name: String, one of `list_models()`.
+        **config: Arguments of the model's builder, which its docstring describes.
 
     Returns:
         An uncompiled functional `keras.Model`.
 
     Raises:
-        ValueError: When the name, or one of the arguments, is unknown, or a
-            required argument is missing.
+        ValueError: If the name or an argument is unknown, or if a required argument is
+            missing.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create("attention_lstm", vocabulary_size=20000)
+    assert model(np.array([[2, 3, 5]])).shape == (1, 2)
+    ```
     """
     builder = get_builder(name)
     parameters = inspect.signature(builder).parameters

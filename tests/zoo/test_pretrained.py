@@ -122,6 +122,15 @@ def test_damaged_without_a_card(entry, damage):
     refused(file, "model.keras cannot be opened as a Keras model")
 
 
+def test_a_file_of_a_layer(entry):
+    """Keras opens it without complaint, as a layer that was never built."""
+    file = entry / "layer.keras"
+    dense = keras.layers.Dense(3)
+    dense.build((None, 2))
+    keras.saving.save_model(dense, file)
+    refused(file, "layer.keras holds a `Dense`, which is not a model")
+
+
 def test_missing_files(entry):
     (entry / "model.keras").unlink()
     refused("tiny_words", "has no model.keras")

@@ -1,25 +1,13 @@
-"""`explain`: which parts of an input a model attended to, and what it predicted.
+"""What all explanations share: attention weights by layer, predictions, a verdict.
 
-This file holds what every kind of input shares. A kind is one file that turns a batch
-into an `Explanation`: `explain_text.py`, `explain_series.py`, `explain_images.py`,
-`explain_translation.py`.
+A kind of input is one subclass of `Explanation` in one file, which says itself what
+models it accepts; `attention_zoo.interpret.registry` lists them.
 """
-
-import importlib
 
 import keras
 import numpy as np
 
-from attention_zoo.generation.texts import is_translator
 from attention_zoo.layers import record_attention
-
-# Kind of input -> "module:function", imported when an input of this kind comes.
-EXPLAINERS = {
-    "images": "attention_zoo.interpret.images:explain_images",
-    "series": "attention_zoo.interpret.series:explain_series",
-    "text": "attention_zoo.interpret.text:explain_text",
-    "translation": "attention_zoo.interpret.translation:explain_translation",
-}
 
 
 class NoAttentionError(ValueError):
@@ -46,6 +34,7 @@ class Explanation:
             has none.
     """
 
+    takes = ""  # the inputs of the models that it explains, for an error message
     needs = "one weight per position of the input"
 
     def __init__(self, model, predictions, records, mask, class_names=None):
@@ -62,6 +51,24 @@ class Explanation:
                 f"Received: weights of the shapes {shapes}, inputs of the shape "
                 f"{mask.shape}"
             )
+
+    @staticmethod
+    def accepts(model):
+        """Returns whether this class explains a model, judged by its inputs alone."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, model, inputs, class_names=None, vocabulary=None):
+        """Calls a model and returns the explanation of its predictions.
+
+        Args:
+            model: A `keras.Model` that the class accepts.
+            inputs: A batch of what the model takes.
+            class_names: List of strings, the names of the classes. Defaults to `None`.
+            vocabulary: List of strings with the word of each token id, for text models
+                that take token ids. Defaults to `None`.
+        """
+        raise NotImplementedError
 
     def _named_weights(self):
         """Returns the dict `weights`. A kind of input may have another form of it."""
@@ -126,46 +133,6 @@ class Explanation:
     def plot(self, layer_name=None):
         """Returns a matplotlib `Figure`. Each kind of input has its own."""
         raise NotImplementedError
-
-
-def explain(model, inputs, class_names=None, vocabulary=None):
-    """Predicts a batch and shows what the model attended to.
-
-    Example:
-
-    ```python
-    model = attention_zoo.load("attention_lstm_imdb")
-    explanation = attention_zoo.explain(model, ["a dull film with a great ending"])
-    print(explanation)
-    explanation.weights["attention"]  # (1, 7)
-    explanation.plot().savefig("attention.png")
-    ```
-
-    Args:
-        model: A `keras.Model` with attention layers of this package in it. Text models
-            take raw strings, with a `TextVectorization` layer inside, or token ids
-            `(B, T)` with 0 as padding and 1 for unknown words; forecasters windows
-            `(B, L, C)`; image models pixels `(B, H, W, C)`.
-        inputs: A batch of what the model takes, or one string.
-        class_names: List of strings, the names of the classes, or of a forecaster's
-            variates, or None.
-        vocabulary: List of strings with the word of each token id, for models that
-            take token ids. By default the ids themselves are shown.
-
-    Returns:
-        An `Explanation`: for text, a `TextExplanation`; for series, a
-        `SeriesExplanation`; for images, an `ImageExplanation`; for a translator of raw
-        strings, a `TranslationExplanation`.
-
-    Raises:
-        ValueError: When the model takes a kind of input that is not known here, or
-            has no attention layer that gives each position a weight; for images, each
-            position, channel or branch.
-    """
-    kind = _kind_of_input(model)
-    module, function = EXPLAINERS[kind].split(":")
-    explainer = getattr(importlib.import_module(module), function)
-    return explainer(model, inputs, class_names=class_names, vocabulary=vocabulary)
 
 
 def predict_with_attention(model, inputs):
@@ -248,22 +215,7 @@ def _weights_by_position(weights, mask):
     return None if reduced[~mask].any() else reduced
 
 
-def _kind_of_input(model):
-    """Returns the key of `EXPLAINERS` for a model, or raises `ValueError`."""
+def only_input(model):
+    """Returns the symbolic input of a model, or None if it has several or none."""
     tensors = keras.tree.flatten(model.inputs or [])
-    described = [(t.dtype, t.shape) for t in tensors]
-    if len(tensors) == 1:
-        dtype, shape = described[0]
-        if dtype == "string" and is_translator(model):
-            return "translation"
-        if dtype == "string" or ("int" in dtype and len(shape) == 2):
-            return "text"
-        if "float" in dtype and len(shape) == 3:
-            return "series"
-        if len(shape) == 4:
-            return "images"
-    raise ValueError(
-        "`explain` knows models that take raw strings, token ids (B, T), series "
-        "(B, L, C) or images (B, H, W, C). "
-        f"Received: model={model.name!r} with inputs {described}"
-    )
+    return tensors[0] if len(tensors) == 1 else None

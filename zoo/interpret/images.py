@@ -9,6 +9,7 @@ import numpy as np
 from attention_zoo.interpret.base import (
     Explanation,
     class_probabilities,
+    only_input,
     predict_with_attention,
 )
 from attention_zoo.interpret.image_maps import (
@@ -59,6 +60,40 @@ class ImageExplanation(Explanation):
     """
 
     needs = "weights of positions, of channels or of branches"
+
+    takes = "images (B, H, W, C)"
+
+    @staticmethod
+    def accepts(model):
+        tensor = only_input(model)
+        return tensor is not None and len(tensor.shape) == 4
+
+    @classmethod
+    def of(cls, model, inputs, class_names=None, vocabulary=None):
+        if vocabulary is not None:
+            raise ValueError(
+                "`explain` takes a `vocabulary` for token ids alone, and "
+                f"{model.name!r} takes images. Received: vocabulary={vocabulary!r}"
+            )
+        images = _checked(model, inputs)
+        batch = keras.ops.convert_to_tensor(images)
+        predictions, records = predict_with_attention(model, batch)
+        places = places_of_layers(model)
+        named: dict = {}
+        for record in records.values():
+            place, _ = places.get(id(record.layer), (record.layer_name, None))
+            name, count = place, 1
+            while name in named:
+                count += 1
+                name = f"{place}_{count}"
+            named[name] = record
+        return cls(
+            model,
+            images,
+            predictions=predictions,
+            records=named,
+            class_names=None if class_names is None else list(class_names),
+        )
 
     def __init__(self, model, inputs, **kwargs):
         self.inputs = inputs
@@ -267,34 +302,6 @@ class ImageExplanation(Explanation):
             fall = np.take_along_axis(whole - outputs, best, axis=-1)
             moves.append(fall[:, 0])
         return np.concatenate(moves)
-
-
-def explain_images(model, inputs, class_names=None, vocabulary=None):
-    """Explains an image model; `attention_zoo.explain` documents the arguments."""
-    if vocabulary is not None:
-        raise ValueError(
-            "`explain` takes a `vocabulary` for token ids alone, and "
-            f"{model.name!r} takes images. Received: vocabulary={vocabulary!r}"
-        )
-    images = _checked(model, inputs)
-    batch = keras.ops.convert_to_tensor(images)
-    predictions, records = predict_with_attention(model, batch)
-    places = places_of_layers(model)
-    named: dict = {}
-    for record in records.values():
-        place, _ = places.get(id(record.layer), (record.layer_name, None))
-        name, count = place, 1
-        while name in named:
-            count += 1
-            name = f"{place}_{count}"
-        named[name] = record
-    return ImageExplanation(
-        model,
-        images,
-        predictions=predictions,
-        records=named,
-        class_names=None if class_names is None else list(class_names),
-    )
 
 
 def _checked(model, inputs):

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from attention_zoo.interpret.base import Explanation, call_with_attention
+from attention_zoo.interpret.base import Explanation, call_with_attention, only_input
 from attention_zoo.interpret.text import rank_correlation
 
 MOST_PARTS = 48  # pieces of a window that `occlusion` hides at most
@@ -46,6 +46,37 @@ class SeriesExplanation(Explanation):
             `"features"`, `(B, C, F)`: weights of features of the model's own.
         inputs: Array `(B, L, C)`.
     """
+
+    takes = "series (B, L, C)"
+
+    @staticmethod
+    def accepts(model):
+        tensor = only_input(model)
+        if tensor is None:
+            return False
+        return "float" in tensor.dtype and len(tensor.shape) == 3
+
+    @classmethod
+    def of(cls, model, inputs, class_names=None, vocabulary=None):
+        inputs = np.asarray(inputs, dtype="float32")
+        expected = model.inputs[0].shape
+        fits = inputs.ndim == 3 and all(
+            e in (None, g) for e, g in zip(expected, inputs.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`explain` expects the inputs of {model.name!r} of shape {expected}. "
+                f"Received: inputs.shape={inputs.shape}"
+            )
+        batch = keras.ops.convert_to_tensor(inputs)
+        predictions, records = call_with_attention(model, batch)
+        return cls(
+            model,
+            inputs,
+            predictions=predictions,
+            records=records,
+            class_names=None if class_names is None else list(class_names),
+        )
 
     def __init__(self, model, inputs, **kwargs):
         self.inputs = inputs
@@ -247,29 +278,6 @@ class SeriesExplanation(Explanation):
             gap = gap.mean(axis=(1, 3)) if gap.ndim == 4 else gap.mean(axis=1)
             moves.append(gap / scale)
         return np.stack(moves, axis=-1)
-
-
-def explain_series(model, inputs, class_names=None, vocabulary=None):
-    """Explains a forecaster; `attention_zoo.explain` documents the arguments."""
-    inputs = np.asarray(inputs, dtype="float32")
-    expected = model.inputs[0].shape
-    fits = inputs.ndim == 3 and all(
-        e in (None, g) for e, g in zip(expected, inputs.shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"`explain` expects the inputs of {model.name!r} of shape {expected}. "
-            f"Received: inputs.shape={inputs.shape}"
-        )
-    batch = keras.ops.convert_to_tensor(inputs)
-    predictions, records = call_with_attention(model, batch)
-    return SeriesExplanation(
-        model,
-        inputs,
-        predictions=predictions,
-        records=records,
-        class_names=None if class_names is None else list(class_names),
-    )
 
 
 def _without_variate(inputs, variate):

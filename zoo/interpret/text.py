@@ -8,6 +8,7 @@ import numpy as np
 from attention_zoo.interpret.base import (
     Explanation,
     class_probabilities,
+    only_input,
     predict_with_attention,
 )
 
@@ -44,6 +45,34 @@ class TextExplanation(Explanation):
         known: Boolean array `(B, T)`, False for words outside the vocabulary
             and for padding.
     """
+
+    takes = "raw strings, token ids (B, T)"
+
+    @staticmethod
+    def accepts(model):
+        tensor = only_input(model)
+        if tensor is None:
+            return False
+        ids = "int" in tensor.dtype and len(tensor.shape) == 2
+        return ids or tensor.dtype == "string"
+
+    @classmethod
+    def of(cls, model, inputs, class_names=None, vocabulary=None):
+        reads_strings = model.inputs[0].dtype == "string"
+        reader = (
+            StringReader(model) if reads_strings else TokenReader(model, vocabulary)
+        )
+        rows = reader.rows(inputs)
+        token_ids, tokens = reader.read(rows)
+        predictions, records = predict_with_attention(model, reader.batch(rows))
+        return cls(
+            reader,
+            token_ids,
+            tokens,
+            predictions=predictions,
+            records=records,
+            class_names=class_names,
+        )
 
     def __init__(self, reader, token_ids, tokens, **kwargs):
         super().__init__(model=reader.model, mask=token_ids != 0, **kwargs)
@@ -154,23 +183,6 @@ class TextExplanation(Explanation):
             for move, row in zip(moves, weights, strict=True)
         ]
         return Occlusion(moves, np.asarray(correlation))
-
-
-def explain_text(model, inputs, class_names=None, vocabulary=None):
-    """Explains a text model; `attention_zoo.explain` documents the arguments."""
-    reads_strings = model.inputs[0].dtype == "string"
-    reader = StringReader(model) if reads_strings else TokenReader(model, vocabulary)
-    rows = reader.rows(inputs)
-    token_ids, tokens = reader.read(rows)
-    predictions, records = predict_with_attention(model, reader.batch(rows))
-    return TextExplanation(
-        reader,
-        token_ids,
-        tokens,
-        predictions=predictions,
-        records=records,
-        class_names=class_names,
-    )
 
 
 class StringReader:

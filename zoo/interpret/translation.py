@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 
-from attention_zoo.generation.texts import parts_of
+from attention_zoo.generation.texts import is_translator, parts_of
 from attention_zoo.generation.tokenizers import END_ID, SPACE, UNKNOWN_ID
 from attention_zoo.interpret.base import Explanation, NoAttentionError
 from attention_zoo.layers import record_attention
@@ -27,6 +27,26 @@ class TranslationExplanation(Explanation):
     """
 
     needs = "weights of the source for each step of a translation"
+
+    takes = "raw strings to translate"
+
+    @staticmethod
+    def accepts(model):
+        return is_translator(model)
+
+    @classmethod
+    def of(cls, model, inputs, class_names=None, vocabulary=None):
+        del class_names, vocabulary  # it has neither classes nor foreign ids
+        parts = parts_of(model)
+        read = parts.read(inputs)
+        with record_attention() as calls:
+            outputs = parts.translator(read.ids)
+        records = {
+            call.layer_name: AttentionRecord(call.layer_name, call.layer, call.weights)
+            for call in calls
+        }
+        translations = parts.results(read, outputs)
+        return cls(model, translations, records, read.ids != 0)
 
     def __init__(self, model, translations, records, mask):
         self.translations = translations
@@ -149,21 +169,6 @@ class TranslationExplanation(Explanation):
         shrink = min(1, 8 / sum(heights))
         figure.colorbar(image, ax=grid[:, 0].tolist(), shrink=shrink, panchor=False)
         return figure
-
-
-def explain_translation(model, inputs, class_names=None, vocabulary=None):
-    """Explains a translator; `attention_zoo.explain` documents the arguments."""
-    del class_names, vocabulary  # it has neither classes nor foreign ids
-    parts = parts_of(model)
-    read = parts.read(inputs)
-    with record_attention() as calls:
-        outputs = parts.translator(read.ids)
-    records = {
-        call.layer_name: AttentionRecord(call.layer_name, call.layer, call.weights)
-        for call in calls
-    }
-    translations = parts.results(read, outputs)
-    return TranslationExplanation(model, translations, records, read.ids != 0)
 
 
 def word_places(pieces, ids):

@@ -29,16 +29,16 @@ def attention_convnet(
     Each convolution is batch-normalized and followed by relu; `B` is the batch size.
 
     Args:
-        num_classes: Integer of at least 2.
-        input_shape: Height, width and channels of the images. Defaults to
-            `(28, 28, 1)`.
+        num_classes: Integer, at least 2.
+        input_shape: Tuple of integers: height, width and channels of the images.
+            Defaults to `(28, 28, 1)`.
         width: Integer, channels of the first stage. Defaults to `32`.
         num_stages: Integer, the number of stages. Defaults to `3`.
-        attention: A name out of `attention_zoo.layers.list_attentions()` of the family
-            `"branch"`; or a dict `{"name": ..., **config}` with the arguments of that
-            layer; or `None` for a 3 x 3 convolution in its place. Defaults to
-            `"selective_kernel"`.
-        dropout: Float in `[0, 1)`, the rate before the head. Defaults to `0.2`.
+        attention: String, dict or `None`. A name from
+            `attention_zoo.layers.list_attentions()` of the family `"branch"`; or a dict
+            `{"name": ..., **config}` with the arguments of that layer; or `None` for a
+            3 x 3 convolution in its place. Defaults to `"selective_kernel"`.
+        dropout: Float in [0, 1). Dropout rate before the head. Defaults to `0.2`.
         name: String, the name of the model. Defaults to `"attention_convnet"`.
 
     Returns:
@@ -46,8 +46,18 @@ def attention_convnet(
         from 0 to 255, to class probabilities `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range, or the attention is unknown
-            or of another family.
+        ValueError: If an argument is invalid, or if the attention is unknown or of
+            another family.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "attention_convnet", num_classes=3, input_shape=(8, 8, 1), width=16
+    )
+    pixels = np.random.randint(0, 256, (2, 8, 8, 1)).astype("uint8")
+    assert model(pixels).shape == (2, 3)
+    ```
 
     References:
         - [Li et al., 2019](https://arxiv.org/abs/1903.06586): selective kernels

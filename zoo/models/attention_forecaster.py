@@ -47,12 +47,12 @@ def attention_forecaster(
             `lookback`. Defaults to `4`.
         step_length: Integer, steps that the decoder writes at a time. Defaults to `24`.
         units: Integer, width of both LSTMs. Defaults to `32`.
-        attention: `"bahdanau_attention"`, `"luong_attention"`,
+        attention: String or `None`. `"bahdanau_attention"`, `"luong_attention"`,
             `"temporal_pattern_attention"`, or `None` for the same model whose decoder
-            has the encoder's last state alone. Defaults to `"bahdanau_attention"`.
-        dropout: Float in `[0, 1)`, the rate before the head. Defaults to `0.1`.
-        quantiles: Rising sequence of floats with 0.5 among them, or `None` for a
-            point forecast. Defaults to `None`.
+            has the encoder's last state only. Defaults to `"bahdanau_attention"`.
+        dropout: Float in [0, 1). Dropout rate before the head. Defaults to `0.1`.
+        quantiles: Increasing sequence of floats in (0, 1) that includes 0.5, or `None`
+            for a point forecast. Defaults to `None`.
         name: String, the name of the model. Defaults to `"attention_forecaster"`.
 
     Returns:
@@ -60,7 +60,17 @@ def attention_forecaster(
         `(B, H, C, Q)` with quantiles, in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "attention_forecaster", lookback=16, horizon=5, num_variates=2
+    )
+    forecast = model(np.random.rand(3, 16, 2).astype("float32"))
+    assert forecast.shape == (3, 5, 2)
+    ```
 
     References:
         - [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473): additive scores

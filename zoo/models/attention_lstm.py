@@ -41,17 +41,17 @@ def attention_lstm(
 
     Args:
         vocabulary_size: Integer, the number of token ids, 0 and 1 included.
-        num_classes: Integer of at least 2. Defaults to `2`.
+        num_classes: Integer, at least 2. Defaults to `2`.
         embedding_dim: Integer, width of the word vectors. Defaults to `64`.
         units: Integer, width of the LSTM in each direction. Defaults to `64`.
-        attention: A name out of `attention_zoo.layers.list_attentions()` of the
-            family `"pooling"`, `"sequence"` or `"self"`; or a dict
-            `{"name": ..., **config}` with the arguments of that layer; or `None` for
-            the same model without attention, the plain mean over the words.
-            Defaults to `"attention_pooling"`.
-        embedding_dropout: Float in `[0, 1)`, the rate at which whole channels of the
+        attention: String, dict or `None`. A name from
+            `attention_zoo.layers.list_attentions()` of the family `"pooling"`,
+            `"sequence"` or `"self"`; or a dict `{"name": ..., **config}` with the
+            arguments of that layer; or `None` for the same model without attention, the
+            plain mean over the words. Defaults to `"attention_pooling"`.
+        embedding_dropout: Float in [0, 1). Dropout rate at which whole channels of the
             word vectors are dropped. Defaults to `0.0`.
-        dropout: Float in `[0, 1)`, the rate before the head. Defaults to `0.5`.
+        dropout: Float in [0, 1). Dropout rate before the head. Defaults to `0.5`.
         name: String, the name of the model. Defaults to `"attention_lstm"`.
 
     Returns:
@@ -59,8 +59,16 @@ def attention_lstm(
         probabilities `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range, or the attention is unknown
-            or of another family.
+        ValueError: If an argument is invalid, or if the attention is unknown or of
+            another family.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create("attention_lstm", vocabulary_size=11, units=4)
+    token_ids = np.array([[2, 3, 5, 7], [10, 1, 0, 0]])  # 0 is padding
+    assert model(token_ids).shape == (2, 2)
+    ```
 
     References:
         - [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473): additive scores

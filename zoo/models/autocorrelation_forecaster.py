@@ -46,11 +46,11 @@ def autocorrelation_forecaster(
         width: Integer, width of a step's embedding; that of the feed-forward layers is
             four times as much. Defaults to `16`.
         trend_length: Odd integer, steps of the moving average. Defaults to `25`.
-        attention: `"auto_correlation"`, or `None` for the same model whose blocks are
-            feed-forward layers alone. Defaults to `"auto_correlation"`.
-        dropout: Float in `[0, 1)`, the rate in the blocks. Defaults to `0.1`.
-        quantiles: Rising sequence of floats with 0.5 among them, or `None` for a
-            point forecast. Defaults to `None`.
+        attention: String or `None`. `"auto_correlation"`, or `None` for the same model
+            whose blocks are feed-forward layers only. Defaults to `"auto_correlation"`.
+        dropout: Float in [0, 1). Dropout rate in the blocks. Defaults to `0.1`.
+        quantiles: Increasing sequence of floats in (0, 1) that includes 0.5, or `None`
+            for a point forecast. Defaults to `None`.
         name: String, the name of the model. Defaults to `"autocorrelation_forecaster"`.
 
     Returns:
@@ -58,7 +58,17 @@ def autocorrelation_forecaster(
         `(B, H, C, Q)` with quantiles, in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "autocorrelation_forecaster", lookback=32, horizon=5, num_variates=2
+    )
+    forecast = model(np.random.rand(3, 32, 2).astype("float32"))
+    assert forecast.shape == (3, 5, 2)
+    ```
 
     References:
         - [Wu et al., 2021](https://arxiv.org/abs/2106.13008): Autoformer

@@ -31,17 +31,17 @@ def cbam_resnet(
     `"efficient_channel_attention"` an ECA-ResNet, and with `None` the plain ResNet.
 
     Args:
-        num_classes: Integer of at least 2.
-        input_shape: Height, width and channels of the images. Defaults to
-            `(28, 28, 1)`.
+        num_classes: Integer, at least 2.
+        input_shape: Tuple of integers: height, width and channels of the images.
+            Defaults to `(28, 28, 1)`.
         depth: Integer `6 n + 2`: the number of convolutions and dense layers on the
             longest way, attention not counted. Defaults to `20`.
         width: Integer, channels of the first stage. Defaults to `16`.
-        attention: A name out of `attention_zoo.layers.list_attentions()` of the family
-            `"channel"`, `"spatial"`, `"hybrid"` or `"branch"`; or a dict
-            `{"name": ..., **config}` with the arguments of that layer; or `None`.
-            Defaults to `"cbam"`.
-        dropout: Float in `[0, 1)`, the rate before the head. Defaults to `0.0`.
+        attention: String, dict or `None`. A name from
+            `attention_zoo.layers.list_attentions()` of the family `"channel"`,
+            `"spatial"`, `"hybrid"` or `"branch"`; or a dict `{"name": ..., **config}`
+            with the arguments of that layer; or `None`. Defaults to `"cbam"`.
+        dropout: Float in [0, 1). Dropout rate before the head. Defaults to `0.0`.
         name: String, the name of the model. Defaults to `"cbam_resnet"`.
 
     Returns:
@@ -49,8 +49,18 @@ def cbam_resnet(
         from 0 to 255, to class probabilities `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range, or the attention is unknown
-            or of another family.
+        ValueError: If an argument is invalid, or if the attention is unknown or of
+            another family.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "cbam_resnet", num_classes=3, input_shape=(8, 8, 1), depth=8
+    )
+    pixels = np.random.randint(0, 256, (2, 8, 8, 1)).astype("uint8")
+    assert model(pixels).shape == (2, 3)
+    ```
 
     References:
         - [He et al., 2016](https://arxiv.org/abs/1512.03385): the residual network

@@ -40,15 +40,16 @@ def inverted_transformer(
         num_heads: Integer, heads of a block. Defaults to `4`.
         width: Integer, width of a token; that of the feed-forward layers is twice as
             much. Defaults to `64`.
-        attention: `"multi_head_attention"`, or `None` for the same model whose
-            variates do not see each other. Defaults to `"multi_head_attention"`.
-        use_skip: Whether a linear layer leads from the window straight to the forecast,
-            so that the blocks learn what it misses. iTransformer has none. Defaults to
-            `True`.
-        dropout: Float in `[0, 1)`, the rate in the blocks and after the embedding.
+        attention: String or `None`. `"multi_head_attention"`, or `None` for the same
+            model whose variates do not see each other. Defaults to
+            `"multi_head_attention"`.
+        use_skip: Boolean. Whether a linear layer leads from the window straight to the
+            forecast, so that the blocks learn what it misses. iTransformer has none.
+            Defaults to `True`.
+        dropout: Float in [0, 1). Dropout rate in the blocks and after the embedding.
             Defaults to `0.1`.
-        quantiles: Rising sequence of floats with 0.5 among them, or `None` for a
-            point forecast. Defaults to `None`.
+        quantiles: Increasing sequence of floats in (0, 1) that includes 0.5, or `None`
+            for a point forecast. Defaults to `None`.
         name: String, the name of the model. Defaults to `"inverted_transformer"`.
 
     Returns:
@@ -56,7 +57,17 @@ def inverted_transformer(
         `(B, H, C, Q)` with quantiles, in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "inverted_transformer", lookback=16, horizon=5, num_variates=2
+    )
+    forecast = model(np.random.rand(3, 16, 2).astype("float32"))
+    assert forecast.shape == (3, 5, 2)
+    ```
 
     References:
         - [Liu et al., 2023](https://arxiv.org/abs/2310.06625): iTransformer

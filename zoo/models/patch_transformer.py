@@ -50,16 +50,16 @@ def patch_transformer(
         num_heads: Integer, heads of a block. Defaults to `4`.
         width: Integer, width of a patch's embedding; that of the feed-forward layers is
             eight times as much. Defaults to `16`.
-        attention: `"multi_head_attention"`, or `None` for the same model whose patches
-            do not see each other before the head. Defaults to
+        attention: String or `None`. `"multi_head_attention"`, or `None` for the same
+            model whose patches do not see each other before the head. Defaults to
             `"multi_head_attention"`.
-        use_skip: Whether a linear layer leads from the window straight to the forecast,
-            so that the blocks learn what it misses. PatchTST has none. Defaults to
-            `True`.
-        dropout: Float in `[0, 1)`, the rate in the blocks and before the head. Defaults
-            to `0.2`.
-        quantiles: Rising sequence of floats with 0.5 among them, or `None` for a
-            point forecast. Defaults to `None`.
+        use_skip: Boolean. Whether a linear layer leads from the window straight to the
+            forecast, so that the blocks learn what it misses. PatchTST has none.
+            Defaults to `True`.
+        dropout: Float in [0, 1). Dropout rate in the blocks and before the head.
+            Defaults to `0.2`.
+        quantiles: Increasing sequence of floats in (0, 1) that includes 0.5, or `None`
+            for a point forecast. Defaults to `None`.
         name: String, the name of the model. Defaults to `"patch_transformer"`.
 
     Returns:
@@ -67,7 +67,17 @@ def patch_transformer(
         `(B, H, C, Q)` with quantiles, in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "patch_transformer", lookback=32, horizon=5, num_variates=2
+    )
+    forecast = model(np.random.rand(3, 32, 2).astype("float32"))
+    assert forecast.shape == (3, 5, 2)
+    ```
 
     References:
         - [Nie et al., 2022](https://arxiv.org/abs/2211.14730): PatchTST

@@ -51,20 +51,21 @@ def rnn_translator(
         embedding_dim: Integer, width of the word vectors. Defaults to `256`.
         units: Integer, width of the encoder in each direction and of the decoder.
             Defaults to `256`.
-        encoder: `"gru"` or `"lstm"`, the kind of encoder and decoder. Defaults to
-            `"gru"`.
-        attention: A name out of `attention_zoo.layers.list_attentions()` of the family
-            `"sequence"`; or a dict `{"name": ..., **config}` with the arguments of that
-            layer, such as `{"name": "luong_attention", "score": "dot"}`; or `None` for
-            the same model without attention, whose decoder has the encoder's last
-            states alone. Defaults to `"bahdanau_attention"`.
-        order: `"bahdanau"`, attention before the decoder's step, or `"luong"`, after
-            it; see `AttentionCell`. Defaults to `"luong"`.
-        input_feeding: Whether the decoder reads what was attended to. Defaults to
-            `True`.
-        share_embeddings: Whether source and target have one table of word vectors, for
-            a vocabulary of both languages. Defaults to `False`.
-        dropout: Float in `[0, 1)`, the rate at word vectors and before the logits.
+        encoder: String. `"gru"` or `"lstm"`, the kind of encoder and decoder. Defaults
+            to `"gru"`.
+        attention: String, dict or `None`. A name from
+            `attention_zoo.layers.list_attentions()` of the family `"sequence"`; or a
+            dict `{"name": ..., **config}` with the arguments of that layer, such as
+            `{"name": "luong_attention", "score": "dot"}`; or `None` for the same model
+            without attention, whose decoder has the encoder's last states only.
+            Defaults to `"bahdanau_attention"`.
+        order: String. `"bahdanau"`, attention before the decoder's step, or `"luong"`,
+            after it; see `AttentionCell`. Defaults to `"luong"`.
+        input_feeding: Boolean. Whether the decoder reads what was attended to. Defaults
+            to `True`.
+        share_embeddings: Boolean. Whether source and target share one table of word
+            vectors, for a vocabulary of both languages. Defaults to `False`.
+        dropout: Float in [0, 1). Dropout rate at word vectors and before the logits.
             Defaults to `0.3`.
         name: String, the name of the model. Defaults to `"rnn_translator"`.
 
@@ -73,8 +74,19 @@ def rnn_translator(
         `(B, T)` of the target, shifted by one, to logits `(B, T, V)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range, or the attention is unknown or
-            of another family.
+        ValueError: If an argument is invalid, or if the attention is unknown or of
+            another family.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "rnn_translator", source_vocabulary_size=11, target_vocabulary_size=13, units=8
+    )
+    source = np.array([[4, 5, 3, 0]])  # 0 is padding
+    target = np.array([[2, 7, 9]])  # shifted by one: it begins with the start token
+    assert model([source, target]).shape == (1, 3, 13)
+    ```
 
     References:
         - [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215): without attention
@@ -110,7 +122,29 @@ def rnn_translator(
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class RNNTranslator(TranslationModel):
-    """The model that `rnn_translator` builds, whole sequences at once or by steps."""
+    """The model that `rnn_translator` builds, whole sequences at once or by steps.
+
+    Users build it with `rnn_translator`, whose arguments are its `config`.
+
+    Args:
+        config: Dict of the arguments of `rnn_translator`.
+        dtype: String or dtype policy of all layers. Defaults to `None`, Keras's own
+            policy.
+        **kwargs: Other arguments of `keras.Model`, such as `name`.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "rnn_translator", source_vocabulary_size=11, target_vocabulary_size=13, units=8
+    )
+    assert isinstance(model, attention_zoo.RNNTranslator)
+    states, memory = model.encode(np.array([[4, 5, 3]]), max_length=7)
+    log_probabilities, states, alignment = model.step(np.array([2]), states, memory)
+    assert log_probabilities.shape == (1, 13)
+    assert alignment.shape == (1, 3)
+    ```
+    """
 
     @staticmethod
     def _connect(

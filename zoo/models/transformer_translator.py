@@ -49,9 +49,9 @@ def transformer_translator(
         num_heads: Integer; an even number times it is `width`. Defaults to `4`.
         intermediate_dim: Integer, width inside the feed-forward layers. Defaults to
             `1024`.
-        share_embeddings: Whether source and target have one table of word vectors, for
-            a vocabulary of both languages. Defaults to `False`.
-        dropout: Float in `[0, 1)`, the rate at word vectors, attention weights and
+        share_embeddings: Boolean. Whether source and target share one table of word
+            vectors, for a vocabulary of both languages. Defaults to `False`.
+        dropout: Float in [0, 1). Dropout rate at word vectors, attention weights and
             after each sublayer. Defaults to `0.1`.
         name: String, the name of the model. Defaults to `"transformer_translator"`.
 
@@ -60,7 +60,21 @@ def transformer_translator(
         `(B, T)` of the target, shifted by one, to logits `(B, T, V)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "transformer_translator",
+        source_vocabulary_size=11,
+        target_vocabulary_size=13,
+        num_layers=1,
+    )
+    source = np.array([[4, 5, 3, 0]])  # 0 is padding
+    target = np.array([[2, 7, 9]])  # shifted by one: it begins with the start token
+    assert model([source, target]).shape == (1, 3, 13)
+    ```
 
     References:
         - [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)
@@ -99,7 +113,32 @@ def transformer_translator(
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class TransformerTranslator(TranslationModel):
-    """The model that `transformer_translator` builds, whole or step by step."""
+    """The model that `transformer_translator` builds, whole or step by step.
+
+    Users build it with `transformer_translator`, whose arguments are its `config`.
+
+    Args:
+        config: Dict of the arguments of `transformer_translator`.
+        dtype: String or dtype policy of all layers. Defaults to `None`, Keras's own
+            policy.
+        **kwargs: Other arguments of `keras.Model`, such as `name`.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "transformer_translator",
+        source_vocabulary_size=11,
+        target_vocabulary_size=13,
+        num_layers=1,
+    )
+    assert isinstance(model, attention_zoo.TransformerTranslator)
+    states, memory = model.encode(np.array([[4, 5, 3]]), max_length=7)
+    log_probabilities, states, alignment = model.step(np.array([2]), states, memory)
+    assert log_probabilities.shape == (1, 13)
+    assert alignment.shape == (1, 3)
+    ```
+    """
 
     @staticmethod
     def _connect(

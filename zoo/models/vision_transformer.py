@@ -33,9 +33,9 @@ def vision_transformer(
     where `B` is the batch size, `H` the height and `W` the width of an image.
 
     Args:
-        num_classes: Integer of at least 2.
-        input_shape: Height, width and channels of the images. Defaults to
-            `(28, 28, 1)`.
+        num_classes: Integer, at least 2.
+        input_shape: Tuple of integers: height, width and channels of the images.
+            Defaults to `(28, 28, 1)`.
         patch_size: Integer, side of a patch, a divisor of height and width. Defaults
             to `4`.
         width: Integer, width of a patch's embedding, a multiple of `num_heads`.
@@ -43,11 +43,11 @@ def vision_transformer(
         num_layers: Integer, the number of blocks. Defaults to `4`.
         num_heads: Integer, heads of a block and of the class attention. Defaults to
             `4`.
-        attention: `"multi_head_attention"`, or `None` for the same model whose patches
-            do not see each other and are summed up by their mean. Defaults to
-            `"multi_head_attention"`.
-        dropout: Float in `[0, 1)`, the rate in the blocks and before the head. Defaults
-            to `0.1`.
+        attention: String or `None`. `"multi_head_attention"`, or `None` for the same
+            model whose patches do not see each other and are summed up by their mean.
+            Defaults to `"multi_head_attention"`.
+        dropout: Float in [0, 1). Dropout rate in the blocks and before the head.
+            Defaults to `0.1`.
         name: String, the name of the model. Defaults to `"vision_transformer"`.
 
     Returns:
@@ -55,7 +55,17 @@ def vision_transformer(
         from 0 to 255, to class probabilities `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: When an argument is out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "vision_transformer", num_classes=3, input_shape=(8, 8, 1), num_layers=1
+    )
+    pixels = np.random.randint(0, 256, (2, 8, 8, 1)).astype("uint8")
+    assert model(pixels).shape == (2, 3)
+    ```
 
     References:
         - [Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929): the patches
