@@ -103,8 +103,8 @@ def make_data(kind, config, batch, tiny=False, padded=False):
         kind: String, the kind of the recipe.
         config: Dict of the builder's arguments.
         batch: Integer.
-        tiny: Whether texts are short.
-        padded: Whether texts end with padding, all but the first.
+        tiny: Boolean. Whether texts are short.
+        padded: Boolean. Whether texts end with padding, all but the first.
     """
     import numpy as np
 

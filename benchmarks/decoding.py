@@ -2,37 +2,26 @@
 
     python -m benchmarks decoding [--smoke]
 
-With the same core, in the same process, on TensorFlow in float32:
-
 - `beam`: a beam search, beam 5, over all sentences at once in one compiled function.
 - `loop`: greedy search in Python, a sentence after the other, a step after the other.
 - `compiled_loop`: the same loop with `encode` and `step` compiled.
 
-The cores are untrained, of the size of the recipes, and cannot end a sentence, so that
-all take the same number of steps. The three take turns. Seconds are the processor's, of
-all threads, which hardly depend on what else the machine does. Promised: a median of
-sentences per second at least 5 times that of `loop`, although a beam is five times the
-work of greedy search. Writes `benchmarks/results/decoding.csv`; `make tables` shows it
-in docs/benchmarks.md.
+The cores are untrained and cannot end a sentence: all take the same number of steps.
 """
 
 import functools
 import statistics
 import time
 
-from benchmarks import _method
+from benchmarks import _method, _model_pairs
 
 BEAM, START, PROMISE = 5, 2, 5.0
 FULL = 64, 20, 4000  # sentences, steps, words
 SOURCE, LOOPED = 16, 1  # words; sentences of the loops in a round, all cost the same
+BLOCKS = {"width": 256, "num_layers": 3, "num_heads": 4, "intermediate_dim": 512}
 CORES = {
     "rnn_translator": {"embedding_dim": 256, "units": 256},
-    "transformer_translator": {
-        "width": 256,
-        "num_layers": 3,
-        "num_heads": 4,
-        "intermediate_dim": 512,
-    },
+    "transformer_translator": BLOCKS,
 }
 
 
@@ -43,13 +32,11 @@ def make_core(name, vocabulary):
     import attention_zoo
 
     keras.utils.set_random_seed(0)
-    sizes = dict.fromkeys(
-        ("source_vocabulary_size", "target_vocabulary_size"), vocabulary
-    )
+    sizes = dict.fromkeys(_model_pairs.VOCABULARIES, vocabulary)
     return attention_zoo.create(name, **sizes, **CORES[name], share_embeddings=True)
 
 
-def batched_search(core, steps, vocabulary):
+def batched_search(core, steps, end):
     """Returns a compiled function from ids `(B, S)` to tokens `(B, 1, T)`."""
     import tensorflow as tf
 
@@ -60,18 +47,8 @@ def batched_search(core, steps, vocabulary):
     @tf.function(input_signature=signature, autograph=False)
     def search(source):
         states, memory = core.encode(source, steps)
-        shape = tf.shape(source)
-        end = vocabulary  # which no token is
-        return beam_search(
-            core.step,
-            states,
-            (shape[0], shape[1]),
-            steps,
-            START,
-            end,
-            memory,
-            beam_size=BEAM,
-        ).tokens
+        sizes = tuple(tf.unstack(tf.shape(source))), steps, START, end
+        return beam_search(core.step, states, *sizes, memory, beam_size=BEAM).tokens
 
     return search
 
@@ -126,23 +103,19 @@ def race(name, options):
     source = source.astype("int32")
     together, few = tf.constant(source), source[:LOOPED]
     batched = batched_search(core, steps, vocabulary)
-    loops = {
-        "loop": greedy_loop(core, steps, compiled=False),
-        "compiled_loop": greedy_loop(core, steps, compiled=True),
-    }
+    names = {"loop": False, "compiled_loop": True}
+    loops = {who: greedy_loop(core, steps, jit) for who, jit in names.items()}
     check_equal(core, few, loops, steps, vocabulary)
     calls = {"beam": (lambda: batched(together).numpy(), sentences)}
-    for which, search in loops.items():
-        calls[which] = (functools.partial(search, few), LOOPED)
-    rates = {which: [] for which in calls}
+    calls |= {who: (functools.partial(f, few), LOOPED) for who, f in loops.items()}
+    rates = {who: [] for who in calls}
     for i in range(options.rounds + 1):
-        for which, (call, count) in calls.items():
+        for who, (call, count) in calls.items():
             start = time.process_time()
             tokens = call()
             seconds = time.process_time() - start
             assert (tokens != 0).all()  # every step was taken
-            if i:  # the first one traces
-                rates[which].append(count / seconds)
+            rates[who] += [count / seconds] if i else []  # the first one traces
     row = {"core": name, "sentences": sentences, "source_length": SOURCE}
     row |= {"steps": steps, "beam_size": BEAM, "rounds": options.rounds}
     for which, found in rates.items():

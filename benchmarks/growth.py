@@ -2,15 +2,10 @@
 
     python -m benchmarks growth [--smoke] [--only NAME]
 
-Every attention of `list_attentions()` that takes a sequence `(B, T, D)`, with the
-arguments that `create_attention` gives it; a `max_length` is T. A step is forward and
-backward with the gradients of inputs and weights, float32, batch 1, width 64, at T 512
-to 4096. Each point is a process of its own. An attention stops at the first T that is
-expected to take more than 3 GB or 20 s, from how it grew so far.
-
-Exponents are the slopes of the logarithms over that of T, by least squares over the
-upper three lengths: 1 is linear, 2 is quadratic. Writes
-`benchmarks/results/growth.csv` and `.json`.
+Every attention of `list_attentions()` that takes a sequence `(B, T, D)`, as
+`create_attention` makes it; a `max_length` is T. An attention stops at the first T that
+is expected to take too much memory or time, from how it grew so far. Exponents are the
+slopes of the logarithms over that of T, by least squares over the upper three lengths.
 """
 
 import statistics

@@ -2,10 +2,8 @@
 
     python -m benchmarks imports [--rounds 15] [--smoke]
 
-Every program runs in a fresh process, in turn with the others, and the median of the
-processor's seconds counts: they hardly depend on what else the machine does. Promised:
-`import attention_zoo` at most 10 % over `import keras`, the command's `--help` and
-`list` at most 20 % over it. Writes `benchmarks/results/imports.csv` and `.json`.
+Fresh processes in turn; the median of the processor's seconds counts, which hardly
+depends on what else the machine does.
 """
 
 import os

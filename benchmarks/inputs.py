@@ -4,10 +4,8 @@
 
 A round iterates over a whole pass of a recipe's training batches, with nobody using
 them, and then trains on some of them. `ours_ms` is a batch of the pipeline, `other_ms`
-a step of training, `ratio` the share of a step that the pipeline would take if nothing
-of it ran beside the step. What is done once, before the first pass, is not in it: the
-data are read, and texts become ids, which are kept. Recipes whose data are not prepared
-are left out. Writes `benchmarks/results/inputs.csv`, `.json` and `.png`.
+a step. What is done once, before the first pass, is not in it. Recipes whose data are
+not prepared are left out.
 """
 
 import time

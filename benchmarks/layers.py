@@ -2,26 +2,11 @@
 
     python -m benchmarks layers [--smoke] [--rounds N] [--only LAYER]
 
-Forward, and training: forward and backward with the gradients of inputs and weights.
-Float32, width 64. Contestants have the same weights; outputs and gradients of the
-inputs are checked to be equal at every point before anything is timed.
-
-- `dot`, `scaled_dot`: `Attention` in blocks, against `keras.layers.Attention` and
-  PyTorch's `scaled_dot_product_attention`, with query, key and value of their own.
-- `heads`: the same with 4 heads of width 16, as so many sequences: what is inside
-  `MultiHeadAttention`. Promised: training at T 4096 takes no longer than PyTorch's and
-  no more memory.
-- `additive`: against `keras.layers.AdditiveAttention` behind two dense layers, which
-  ours has inside, and against the plain formula in PyTorch.
-- `multi_head`: `MultiHeadAttention(4, 16)` of a sequence on itself, against Keras's,
-  against `torch.nn.MultiheadAttention` without weights, and, as `torch_sdpa`, against
-  PyTorch's dense layers around `scaled_dot_product_attention`.
-
-The timings of a layer are a process, and each point of memory is one. A contestant is
-left out of a point where its scores would take too much memory, and a point where a
-step would take too long: `note` says so. `gflops` counts the products of matrices and
-the additive score's four operations, a backward pass as two forward ones, and nothing
-that is computed again. Writes `benchmarks/results/layers.csv`, `.json` and `.png`.
+Outputs and gradients of the inputs are checked to be equal at every point before it is
+timed. A contestant is left out of a point where its scores would take too much memory,
+and a point where a step would take too long: `note` says so. `gflops` counts the
+products of matrices and the additive score's four operations, a backward pass as two
+forward ones, and nothing that is computed again.
 """
 
 from concurrent import futures

@@ -2,17 +2,9 @@
 
     python -m benchmarks memory [--only QUESTION] [--smoke]
 
-Three questions, on TensorFlow in float32, forward and backward in a compiled function:
-
-1. `race`: long sequences, `block_size="auto"` against Keras's own layer: peak memory
-   and time.
-2. `growth`: how memory grows with T for each score: the exponent of a fit over T.
-3. `short`: T 128: time against Keras's own layer, in turn in one process.
-
-Every point of 1 and 2 is a process of its own. Its peak is what a step adds to the
-process, by the kernel's high-water mark, after a step at T 64. Writes
-`benchmarks/results/memory.csv`, `.json` and `.png`; `make tables` shows them in
-README.md.
+- `race`: long sequences against Keras's own layer, memory and time of a training step.
+- `growth`: how memory grows with T for each score: the exponent of a fit over T.
+- `short`: T 128: time against Keras's own layer, in turn in one process.
 """
 
 import functools
@@ -30,7 +22,7 @@ FIELDS = ("question", "kind", "which", "length", "megabytes", "seconds")
 
 
 def make_step(kind, which, length):
-    """Returns a training step of a layer on `(BATCH, length, WIDTH)`.
+    """Returns a training step of a layer on `(BATCH, length, WIDTH)` itself.
 
     Args:
         kind: `"multi_head"` or the name of a score.
@@ -43,9 +35,8 @@ def make_step(kind, which, length):
 
     x = keras.Input(batch_shape=(BATCH, length, WIDTH))
     if kind == "multi_head":
-        room, options = layers, {"block_size": "auto"}
-        if which == "keras":
-            room, options = keras.layers, {}
+        options = {} if which == "keras" else {"block_size": "auto"}
+        room = keras.layers if which == "keras" else layers
         output = room.MultiHeadAttention(HEADS, KEY_DIM, **options)(x, x)
     elif which == "keras":
         own = {"additive": "AdditiveAttention", "dot": "Attention"}

@@ -2,24 +2,11 @@
 
     python -m benchmarks models [--only NAME] [--rounds N] [--jit] [--smoke]
 
-Each model has the settings of its recipe and a twin in PyTorch, in `_torch_models.py`
-and `_torch_series.py`, with as many trainable parameters. The twin is given the model's
-weights, and outputs and losses are checked to be equal before anything is timed, on
-inputs with padding where the model knows padding. The inputs of the race have none,
-which lets PyTorch take its quickest recurrent layers.
-
-- `training`: a step of Adam. Ours is `train_on_batch` of a compiled model; PyTorch's is
-  zero_grad, forward, loss, backward, a fused step, `loss.item()`. Translators have
-  teacher forcing.
-- `inference`: `predict_on_batch` against `eval` and `inference_mode`, arrays at
-  the end.
-
-Ours runs in a compiled function, on TensorFlow without XLA unless `--jit` asks for it;
-PyTorch runs eagerly. Models race one after the other, each in a process of its own.
-`gflops` is what ours achieves, products and convolutions counted on the twin, three
-times those of the forward pass for a step of training; `share_of_roof` is their share
-of a matrix product's here. Writes `benchmarks/results/models.csv`, `.json` and `.png`,
-with the backend in the name for JAX and `_jit` for XLA; with `--only` nothing.
+Outputs and losses are compared on inputs with padding where the model knows padding.
+The inputs of the race have none: PyTorch takes its quickest recurrent layers. Training
+is `train_on_batch` against zero_grad, forward, loss, backward, a fused step of Adam and
+`loss.item()`; inference `predict_on_batch` against `eval` and `inference_mode`.
+`gflops` are counted on the twin, a step of training as three forward passes.
 """
 
 from benchmarks import _method, _model_pairs

@@ -2,13 +2,9 @@
 
     python -m benchmarks modules [--smoke] [--rounds N] [--only MODULE]
 
-Forward, and training: forward and backward with the gradients of maps and weights;
-float32, batch 64. Maps are channels last in both: PyTorch's are in its `channels_last`
-memory format. Ours run against the same module in plain PyTorch, with the same weights
-and outputs, which is checked first; and against timm's where `timm.layers` can be
-imported, with the arguments that bring it nearest. `note` says where timm's has other
-parameters; where it has the same, its outputs are checked too. Writes
-`benchmarks/results/modules.csv`, `.json` and `.png`.
+Maps are channels last in both. Timm's run where `timm.layers` can be imported, with the
+arguments that bring them nearest. `note` says where timm's has other parameters; where
+it has the same, its outputs are checked too.
 """
 
 import math
@@ -19,43 +15,40 @@ BATCH, SHAPES, SECONDS = 64, [(28, 28, 32), (14, 14, 64)], 2.0
 # Timm's module, from `timm.layers` and the channels, and what it has besides ours.
 MODULES = {
     "SqueezeExcite": (
-        lambda timm, c: timm.SEModule(c, rd_channels=-(-c // 16), bias=False),
+        lambda t, c: t.SEModule(c, rd_channels=-(-c // 16), bias=False),
         "",
     ),
-    "EfficientChannelAttention": (lambda timm, c: timm.EcaModule(c), ""),
+    "EfficientChannelAttention": (lambda t, c: t.EcaModule(c), ""),
     "CBAM": (
-        lambda timm, c: timm.cbam.CbamModule(c),
+        lambda t, c: t.cbam.CbamModule(c),
         "batch normalisation behind its spatial convolution",
     ),
     "BAM": None,
     "GlobalContext": (
-        lambda timm, c: timm.GlobalContext(
+        lambda t, c: t.GlobalContext(
             c, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16
         ),
         "a bias of the logits",
     ),
     "NonLocal": (
-        lambda timm, c: timm.non_local_attn.NonLocalAttn(
+        lambda t, c: t.non_local_attn.NonLocalAttn(
             c, use_scale=False, rd_channels=c // 2
         ),
         "a bias of the keys and batch normalisation at the end",
     ),
     "CoordinateAttention": (
-        lambda timm, c: timm.coord_attn.CoordAttn(c, rd_channels=8),
+        lambda t, c: t.coord_attn.CoordAttn(c, rd_channels=8),
         "no biases of the gates",
     ),
     "TripletAttention": None,
     "SimAM": None,
-    "GatherExcite": (
-        lambda timm, c: timm.GatherExcite(c, extent=2, use_mlp=False),
-        "",
-    ),
+    "GatherExcite": (lambda t, c: t.GatherExcite(c, extent=2, use_mlp=False), ""),
     "SelectiveKernel": (
-        lambda timm, c: timm.SelectiveKernel(c, split_input=False, rd_channels=32),
+        lambda t, c: t.SelectiveKernel(c, split_input=False, rd_channels=32),
         "",
     ),
     "SplitAttention": (
-        lambda timm, c: timm.SplitAttn(c, norm_layer=_batch_norm()),
+        lambda t, c: t.SplitAttn(c, norm_layer=_batch_norm()),
         "a bias in the bottleneck",
     ),
 }
@@ -116,7 +109,7 @@ def make_torch(module, weights):
     return module.to(memory_format=torch.channels_last)
 
 
-def make_others(name, channels, model, timm, why):
+def make_others(name, channels, model):
     """Returns the PyTorch contestants and the notes of their rows, two dicts."""
     from benchmarks import _torch_blocks, _torch_vision
 
@@ -125,19 +118,17 @@ def make_others(name, channels, model, timm, why):
     modules, notes = {"torch": make_torch(plain, weights)}, {"torch": ""}
     if MODULES[name] is None:
         return modules, notes
-    notes["timm"] = why
-    if timm:
-        create, more = MODULES[name]
-        try:
-            module = create(timm, channels)
-        except AttributeError:
-            notes["timm"] = "this version of timm has none"
-            return modules, notes
+    timm, notes["timm"] = find_timm()
+    create, more = MODULES[name]
+    try:
+        module = timm and create(timm, channels)
+    except AttributeError:
+        module, notes["timm"] = None, "this version of timm has none"
+    if module:
         ours, theirs = count(model), _torch_blocks.count_parameters(module)
         if ours != theirs:
             notes["timm"] = f"{theirs} parameters against ours of {ours}: {more}"
-            weights = None
-        modules["timm"] = make_torch(module, weights)
+        modules["timm"] = make_torch(module, None if notes["timm"] else weights)
     return modules, notes
 
 
@@ -165,7 +156,7 @@ def race_module(name, shape, batch, rounds):
     import torch
 
     model = make_ours(name, shape, batch)
-    modules, notes = make_others(name, shape[-1], model, *find_timm())
+    modules, notes = make_others(name, shape[-1], model)
     arrays = _steps.draw((batch, *shape))
     maps = [torch.from_numpy(array).permute(0, 3, 1, 2) for array in arrays]
     rows = []

@@ -1,10 +1,6 @@
 """Three of the races in one picture, for README.md, from their results.
 
-    python -m benchmarks picture
-
-Reads `models.csv`, `serving.csv` and `layers.csv` of `benchmarks/results` and draws
-`races.png` there: whole models over PyTorch, the latency of a served text classifier,
-and the peak memory of a training step over long sequences.
+python -m benchmarks picture
 """
 
 from benchmarks import _method, _pages

@@ -2,14 +2,8 @@
 
     python -m benchmarks serving [--only NAME] [--rounds N] [--smoke]
 
-Ours is what `attention-zoo export` writes, loaded by plain TensorFlow, as it is
-(`saved_model`) and with XLA (`saved_model --jit`). A text classifier is given raw
-strings and splits them into words itself; PyTorch is given the ids of the words. The
-twins have the model's weights, and the outputs are checked to be equal first. Calls
-with one example tell the latency: the median and the 99th percentile; calls with 64 the
-throughput. Compiling, which the first call with a new size does, is not in them, but
-`first_s` is the time of the first call. Writes `benchmarks/results/serving.csv`,
-`.json` and `.png`.
+Calls with one example tell the latency, with the 99th percentile, calls with 64 the
+throughput. The first call with a new size compiles; it is `first_s`, and not in them.
 """
 
 import functools
@@ -21,6 +15,7 @@ import time
 
 from benchmarks import _method, _model_pairs
 
+OURS = ("saved_model", "saved_model --jit")
 BATCHES = {1: 200, 64: 20}  # sizes, and rounds of each
 
 
@@ -48,53 +43,36 @@ def raw(name, inputs):
     return tf.constant([" ".join(f"w{i}" for i in row) for row in inputs])
 
 
-def export(name, core, folder):
-    """Exports both forms and returns them as TensorFlow loads them, by name."""
-    import tensorflow as tf
+def contestants(name, kind, core, twin, array, folder):
+    """Returns functions that predict, by name, checked to be equal.
 
-    from attention_zoo.recipes.engine import publishing as _export
-
-    forms = {}
-    for form, jit in (("saved_model", False), ("saved_model --jit", True)):
-        target = pathlib.Path(folder) / str(jit)
-        _export.write_saved_model(servable(name, core), target, jit=jit)
-        forms[form] = tf.saved_model.load(str(target))
-    return forms
-
-
-def rivals(twin, inputs):
-    """Returns PyTorch's forms of a twin, functions by name."""
-    import torch
-
-    twin.eval()
-    with torch.inference_mode():
-        traced = torch.jit.freeze(torch.jit.trace(twin, tuple(inputs)))
-    return {"eager": twin, "torchscript": traced}
-
-
-def contest(kind, forms, models, given, inputs):
-    """Returns functions that predict, by name, and the seconds of our first calls.
-
-    Raises:
-        AssertionError: where outputs differ.
+    Also returns the seconds of the first calls of ours.
     """
     import numpy as np
+    import tensorflow as tf
+    import torch
 
-    def ours(loaded):
-        return loaded.serve(given).numpy()
+    from attention_zoo.recipes.engine import publishing
 
-    def other(model):
-        return _model_pairs.predict(kind, model, inputs)
-
-    contestants = {k: functools.partial(other, v) for k, v in models.items()}
-    expected, first = contestants["eager"](), {}
-    for form, loaded in forms.items():
+    inputs = _model_pairs.to_torch(kind, [array])
+    with torch.inference_mode():
+        traced = torch.jit.freeze(torch.jit.trace(twin.eval(), tuple(inputs)))
+    calls, first, given = {}, {}, raw(name, array)
+    for form, module in {"eager": twin, "torchscript": traced}.items():
+        calls[form] = functools.partial(_model_pairs.predict, kind, module, inputs)
+    expected = calls["eager"]()
+    for form in OURS:
+        target = pathlib.Path(folder) / form.replace(" ", "")
+        if not target.exists():
+            model = servable(name, core)
+            publishing.write_saved_model(model, target, jit="--jit" in form)
+        loaded = tf.saved_model.load(str(target))
+        calls[form] = lambda loaded=loaded: loaded.serve(given).numpy()
         start = time.perf_counter()
-        outputs = ours(loaded)
-        first[form] = time.perf_counter() - start
+        outputs = calls[form]()
+        first[form] = round(time.perf_counter() - start, 2)
         np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
-        contestants[form] = functools.partial(ours, loaded)
-    return contestants, first
+    return calls, first
 
 
 def race(name, options):
@@ -105,19 +83,16 @@ def race(name, options):
     core, twin = _model_pairs.make_pair(name, config)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        forms = export(name, core, folder)
         for batch, usual in BATCHES.items():
             (array,), _ = _model_pairs.make_data(kind, config, batch, options.smoke)
             array = np.maximum(array, 2) if kind == "text" else array  # known words
-            inputs = _model_pairs.to_torch(kind, [array])
-            models, given = rivals(twin, inputs), raw(name, array)
-            contestants, first = contest(kind, forms, models, given, inputs)
-            seconds = _method.take_turns(contestants, options.rounds or usual)
-            for form, rival in itertools.product(forms, models):
+            calls, first = contestants(name, kind, core, twin, array, folder)
+            seconds = _method.take_turns(calls, options.rounds or usual)
+            for form, rival in itertools.product(OURS, ("eager", "torchscript")):
                 ours, other = seconds[form], seconds[rival]
                 row = {"model": name, "form": form, "batch": batch, "against": rival}
                 row |= _method.compare(ours, other) | tails(ours, other, batch)
-                rows.append({**row, "first_s": round(first[form], 2)})
+                rows.append(row | {"first_s": first[form]})
     return rows
 
 

@@ -2,12 +2,8 @@
 
     python -m benchmarks vision [--smoke]
 
-Both blocks have the same weights; their outputs, and the gradients of their inputs, are
-checked to be equal first. A step is forward, backward (weights and inputs) and an
-update by SGD, in a compiled function on TensorFlow, float32. The blocks take turns, and
-each goes first in every other pair. Promised: a median of at most 1.15 of the plain
-one's. Writes `benchmarks/results/vision.csv`; `make tables` shows it in
-docs/choosing.md.
+A step is forward, backward (weights and inputs) and an update by SGD, in a compiled
+function on TensorFlow, of blocks with the same weights.
 """
 
 import statistics
