@@ -11,11 +11,12 @@ DEMO := build/demo
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test install lint types format tables bench clean
+.PHONY: help demo test test-quick install lint types format tables bench clean
 
 help:
 	@echo 'make demo    train on the embedded reviews, reload, predict (4 minutes)'
 	@echo 'make test    lint, types and all tests, in a virtual environment'
+	@echo 'make test-quick    one variant of each test, none that trains (3 minutes)'
 	@echo 'make lint | types | format | tables | bench | clean'
 
 # Trains into build/demo/saved_models: the committed models stay as they are.
@@ -44,6 +45,10 @@ test: lint types
 	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) tests/layers
 	KERAS_BACKEND=torch $(PYTEST) tests/layers tests/zoo
+
+# For the loop of work: no training, no other process, one variant of each test.
+test-quick: .venv/.test
+	$(PYTEST) --quick
 
 install: .venv/.test
 

@@ -31,7 +31,7 @@ WORDS, SENTENCE = 200, 16  # lengths of texts
 VOCABULARIES = ("source_vocabulary_size", "target_vocabulary_size")
 TINY_IMAGE = {"num_classes": 3, "input_shape": (8, 8, 1)}
 TINY_SERIES = {"lookback": 8, "horizon": 5, "num_variates": 3}
-TINY_BLOCKS = {"num_layers": 1, "num_heads": 2, "width": 8}
+TINY_BLOCKS = {"num_layers": 2, "num_heads": 2, "width": 8}
 TINY_CELLS = {"embedding_dim": 5, "units": 3}
 
 
@@ -68,7 +68,7 @@ ENTRIES = {
         alone=True,
         tiny={"vocabulary_size": 19, **TINY_CELLS},
     ),
-    "cbam_resnet": _images("cbam_resnet", depth=8, width=16),
+    "cbam_resnet": _images("cbam_resnet", depth=14, width=16),
     "vision_transformer": _images("vision_transformer", **TINY_BLOCKS),
     "attention_forecaster": _series(
         "attention_forecaster", segment_length=2, step_length=2, units=3

@@ -1,6 +1,7 @@
 """Binds `attention_zoo` to this checkout, whatever else is installed."""
 
 import importlib.util
+import inspect
 import os
 import pathlib
 import sys
@@ -38,6 +39,14 @@ class CheckoutFinder:
         )
 
 
+# What a test uses, by name, that takes long: functions, fixtures, whole modules.
+LONG = {
+    *("fit", "train", "train_on_batch", "smoke", "trained"),
+    *("run_fresh", "subprocess", "start_command", "killed", "launched"),
+    *("test_benchmarks", "test_packaging", "test_hosts", "test_workers", "test_tune"),
+}
+
+
 if "attention_zoo" in sys.modules:
     raise ImportError("attention_zoo was imported before tests/conftest.py ran")
 sys.meta_path.insert(0, CheckoutFinder)
@@ -49,17 +58,32 @@ def root():
     return ROOT
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="the first variant of each test, without training or other processes",
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Keeps a module on one worker, for its fixtures; the promises need none.
 
+    With `--quick`, the first variant of each test runs, and none that takes long.
     On JAX, where compiling takes seconds, the first variant of each test runs, and
     beside the promises none of the layers in subfolders.
     """
     for item in items:
         if not is_promise(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-    if os.environ.get("KERAS_BACKEND") == "jax":
+    if config.getoption("quick"):
+        kept = {}
+        for item in items:
+            if not takes_long(item):
+                kept.setdefault(item.nodeid.split("[")[0], item)
+        keep(kept.values(), config, items)
+    elif os.environ.get("KERAS_BACKEND") == "jax":
         first: dict = {}
         few = any(is_promise(item) for item in items)
         for item in items:
@@ -67,9 +91,22 @@ def pytest_collection_modifyitems(config, items):
                 first[item.nodeid] = item
             elif not few or item.path.parent.name not in ("series", "vision"):
                 first.setdefault(item.nodeid.split("[")[0], item)
-        kept = {id(item) for item in first.values()}
-        config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
-        items[:] = [item for item in items if id(item) in kept]
+        keep(first.values(), config, items)
+
+
+def keep(wanted, config, items):
+    """Deselects all items but the wanted ones."""
+    kept = {id(item) for item in wanted}
+    config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
+
+
+def takes_long(item):
+    """Returns whether a test trains, starts processes or is marked as slow."""
+    function = inspect.unwrap(item.function)
+    used = {*function.__code__.co_names, *item.fixturenames}
+    long = used & LONG or item.get_closest_marker("slow")
+    return bool(long) or item.module.__name__.rsplit(".", 1)[-1] in LONG
 
 
 def is_promise(item):
