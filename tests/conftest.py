@@ -70,7 +70,8 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     """Keeps a module on one worker, for its fixtures; the promises need none.
 
-    With `--quick`, the first variant of each test runs, and none that takes long.
+    With `--quick`, the first variant of each test runs and the first case of each class
+    keeps its promises; what takes long is left out.
     On JAX, where compiling takes seconds, the first variant of each test runs, and
     beside the promises none of the layers in subfolders.
     """
@@ -81,7 +82,10 @@ def pytest_collection_modifyitems(config, items):
         kept = {}
         for item in items:
             if not takes_long(item):
-                kept.setdefault(item.nodeid.split("[")[0], item)
+                kind = item.nodeid.split("[")[0]
+                if is_promise(item):
+                    kind = item.callspec.params["case"].cls
+                kept.setdefault(kind, item)
         keep(kept.values(), config, items)
     elif os.environ.get("KERAS_BACKEND") == "jax":
         first: dict = {}

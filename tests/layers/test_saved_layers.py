@@ -46,7 +46,7 @@ def test_models_open_in_a_fresh_process(backend, folder, root):
         pytest.skip(f"{backend} is not installed")
     names = [case.name for case in opened_on(backend)]
     result = subprocess.run(
-        [sys.executable, root / "tests" / "open_models.py", folder, *names],
+        [sys.executable, root / "tests" / "support" / "open_models.py", folder, *names],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
