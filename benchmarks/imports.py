@@ -43,14 +43,14 @@ def seconds(program):
 
 def race(_, options):
     """Returns the rows of all programs, which take turns."""
-    programs = dict(list(PROGRAMS.items())[: 2 if options.smoke else None])
+    programs = dict(list(PROGRAMS.items())[1:2]) if options.smoke else PROGRAMS
     times = {name: [] for name in programs}
     filling = not options.smoke  # a round fills the caches of files and of bytecode
     for number in range(options.rounds + filling):
         for name, (program, _) in programs.items():
             taken = seconds(program)
             times[name] += [taken] if number >= filling else []
-    base = statistics.median(cpu for _, cpu in times["import keras"])
+    base = statistics.median(cpu for _, cpu in next(iter(times.values())))
     rows = []
     for name, (_, limit) in programs.items():
         columns = zip(*times[name], strict=True)

@@ -99,7 +99,7 @@ main = _method.Race(
     __doc__,
     race,
     tuple(_model_pairs.ENTRIES),
-    smoke=("attention_lstm", "inverted_transformer"),
+    smoke=("attention_lstm",),
     title="Whole models against PyTorch, CPU",
     rounds=ROUNDS,
     flags={"jit": "ours compiled by XLA"},
