@@ -11,6 +11,7 @@ from attention_zoo.layers.core.blockwise import attend
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.scores import get_score
+from attention_zoo.layers.vision._shared import add_projections
 
 
 def head_width(owner, channels, num_heads):
@@ -61,12 +62,8 @@ class HeadsAttention(keras.layers.Layer):
         x_shape, policy = tuple(x_shape), self.dtype_policy
         width = head_width(self._owner, x_shape[-1], self.num_heads)
         units = width * self.num_heads
-        self._query = keras.layers.Dense(units, dtype=policy, name="query")
-        self._key = keras.layers.Dense(units, use_bias=False, dtype=policy, name="key")
-        self._value = keras.layers.Dense(units, dtype=policy, name="value")
+        add_projections(self, x_shape, units, units)
         self._output = keras.layers.Dense(x_shape[-1], dtype=policy, name="output")
-        for part in (self._query, self._key, self._value):
-            part.build(x_shape)
         self._output.build((*x_shape[:-1], units))
         split = (*x_shape[:-2], self.num_heads, x_shape[-2], width)
         self._score.build(split, split)

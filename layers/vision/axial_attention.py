@@ -5,8 +5,8 @@ from keras import ops
 
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
-from attention_zoo.layers.vision._shared import VisionLayer
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

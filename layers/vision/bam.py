@@ -3,8 +3,8 @@
 import keras
 
 from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import (
-    VisionLayer,
     convolution,
     global_average,
     per_map,

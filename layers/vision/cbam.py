@@ -2,13 +2,13 @@
 
 import keras
 
-from attention_zoo.layers.vision._shared import VisionLayer
+from attention_zoo.layers.vision._base import GatePair
 from attention_zoo.layers.vision.channel_attention import ChannelAttention
 from attention_zoo.layers.vision.spatial_attention import SpatialAttention
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class CBAM(VisionLayer):
+class CBAM(GatePair):
     """`ChannelAttention`, then `SpatialAttention` on its output.
 
     1. Each channel times its gate `(B, C)`, from the channel's mean and maximum.
@@ -43,10 +43,6 @@ class CBAM(VisionLayer):
     Reference: Woo et al. 2018, https://arxiv.org/abs/1807.06521
     """
 
-    family = "hybrid"
-    weights_are = None
-    records = False
-
     def __init__(
         self,
         ratio=16,
@@ -57,11 +53,7 @@ class CBAM(VisionLayer):
         **kwargs,
     ):
         super().__init__(data_format=data_format, **kwargs)
-        options = {
-            "gate_activation": gate_activation,
-            "data_format": "channels_last",
-            "dtype": self.dtype_policy,
-        }
+        options = {"gate_activation": gate_activation, **self.part_options()}
         self._channel = ChannelAttention(
             ratio, activation=activation, name="channel", **options
         )
@@ -71,17 +63,10 @@ class CBAM(VisionLayer):
         self.activation = self._channel.activation
         self.gate_activation = self._channel.gate_activation
 
-    def build_maps(self, shape):
-        self._channel.build(shape)
-        self._spatial.build(shape)
-
     def attend_maps(self, x):
         x, channel = self._channel(x, return_attention_scores=True)
         x, spatial = self._spatial(x, return_attention_scores=True)
         return x, (channel, spatial)
-
-    def scores_shape(self, shape):
-        return (shape[0], shape[-1]), shape[:-1]
 
     def get_config(self):
         config = {

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.validation import check_choice
-from attention_zoo.layers.vision._shared import SpatialGate, VisionLayer
+from attention_zoo.layers.vision._base import GatePair, SpatialGate
 from attention_zoo.layers.vision.squeeze_excite import SqueezeExcite
 
 COMBINATIONS = ("sum", "max")
@@ -28,7 +28,7 @@ class SpatialSqueezeExcite(SpatialGate):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class ConcurrentSqueezeExcite(VisionLayer):
+class ConcurrentSqueezeExcite(GatePair):
     """Squeeze and excite over the channels and over the positions, side by side: scSE.
 
     1. Channel (cSE): `SqueezeExcite`, gate `(B, C)`, the part `channel`.
@@ -63,10 +63,6 @@ class ConcurrentSqueezeExcite(VisionLayer):
         - Roy et al. 2018, https://arxiv.org/abs/1808.08127 (the maximum)
     """
 
-    family = "hybrid"
-    weights_are = None
-    records = False
-
     def __init__(
         self,
         ratio=2,
@@ -78,11 +74,7 @@ class ConcurrentSqueezeExcite(VisionLayer):
     ):
         super().__init__(data_format=data_format, **kwargs)
         check_choice(type(self).__name__, COMBINATIONS, combine=combine)
-        options = {
-            "gate_activation": gate_activation,
-            "data_format": "channels_last",
-            "dtype": self.dtype_policy,
-        }
+        options = {"gate_activation": gate_activation, **self.part_options()}
         self._channel = SqueezeExcite(
             ratio, activation=activation, name="channel", **options
         )
@@ -92,19 +84,10 @@ class ConcurrentSqueezeExcite(VisionLayer):
         self.activation = self._channel.activation
         self.gate_activation = self._channel.gate_activation
 
-    def build_maps(self, shape):
-        self._channel.build(shape)
-        self._spatial.build(shape)
-
-    def attend_maps(self, x):
-        by_channel, channel = self._channel(x, return_attention_scores=True)
-        by_position, spatial = self._spatial(x, return_attention_scores=True)
+    def combine_gated(self, by_channel, by_position):
         if self.combine == "sum":
-            return by_channel + by_position, (channel, spatial)
-        return ops.maximum(by_channel, by_position), (channel, spatial)
-
-    def scores_shape(self, shape):
-        return (shape[0], shape[-1]), shape[:-1]
+            return by_channel + by_position
+        return ops.maximum(by_channel, by_position)
 
     def get_config(self):
         config = {

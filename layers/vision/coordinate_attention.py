@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import MapGate, spatial_axes, widen
+from attention_zoo.layers.vision._base import MapGate
+from attention_zoo.layers.vision._shared import spatial_axes
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

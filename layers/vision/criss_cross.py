@@ -3,13 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.normalizers import masked_softmax
+from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import (
-    VisionLayer,
-    reduced_channels,
-    widen,
-)
+from attention_zoo.layers.vision._base import VisionLayer
+from attention_zoo.layers.vision._shared import add_projections, reduced_channels
 
 
 def criss_cross_weights(query, key):
@@ -90,13 +87,9 @@ class CrissCross(VisionLayer):
         self.recurrence = recurrence
 
     def build_maps(self, shape):
-        channels, policy = shape[-1], self.dtype_policy
+        channels = shape[-1]
         hidden = reduced_channels(type(self).__name__, channels, self.ratio)
-        self._query = keras.layers.Dense(hidden, dtype=policy, name="query")
-        self._key = keras.layers.Dense(hidden, use_bias=False, dtype=policy, name="key")
-        self._value = keras.layers.Dense(channels, dtype=policy, name="value")
-        for part in (self._query, self._key, self._value):
-            part.build(shape)
+        add_projections(self, shape, hidden, channels)
         self.scale = self.add_weight(name="scale", shape=(), initializer="zeros")
 
     def attend_maps(self, x):

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import (
-    VisionLayer,
     flatten_positions,
     reduced_channels,
     softmax,

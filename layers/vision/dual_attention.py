@@ -3,16 +3,17 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import (
-    VisionLayer,
+    add_projections,
     count_positions,
     flatten_positions,
     mean_over_queries,
     reduced_channels,
     softmax,
     unflatten_positions,
-    widen,
 )
 
 
@@ -30,13 +31,9 @@ class PositionAttention(VisionLayer):
         self.ratio = ratio
 
     def build_maps(self, shape):
-        channels, policy = shape[-1], self.dtype_policy
+        channels = shape[-1]
         hidden = reduced_channels("DualAttention", channels, self.ratio)
-        self._query = keras.layers.Dense(hidden, dtype=policy, name="query")
-        self._key = keras.layers.Dense(hidden, use_bias=False, dtype=policy, name="key")
-        self._value = keras.layers.Dense(channels, dtype=policy, name="value")
-        for part in (self._query, self._key, self._value):
-            part.build(shape)
+        add_projections(self, shape, hidden, channels)
         self.scale = self.add_weight(name="scale", shape=(), initializer="zeros")
 
     def attend_maps(self, x):

@@ -5,15 +5,18 @@ import itertools
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.normalizers import widen
+from attention_zoo.layers.core.validation import (
+    check_positive_integer,
+    check_positive_number,
+)
+from attention_zoo.layers.vision._base import BranchLayer
 from attention_zoo.layers.vision._shared import (
-    BranchLayer,
     check_odd,
     flatten_positions,
     global_average,
     reduced_channels,
     softmax,
-    widen,
 )
 
 
@@ -100,11 +103,7 @@ class DynamicConv(BranchLayer):
         owner = type(self).__name__
         check_odd(owner, kernel_size=kernel_size)
         check_positive_integer(owner, num_kernels=num_kernels, ratio=ratio)
-        if not isinstance(temperature, (int, float)) or not temperature > 0:
-            raise ValueError(
-                f"Invalid value for argument `temperature` of `{owner}`. Expected a "
-                f"positive number. Received: temperature={temperature!r}"
-            )
+        check_positive_number(owner, temperature=temperature)
         self.kernel_size = kernel_size
         self.num_kernels = num_kernels
         self.ratio = ratio

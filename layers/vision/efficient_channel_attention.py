@@ -5,11 +5,8 @@ import math
 import keras
 from keras import ops
 
-from attention_zoo.layers.vision._shared import (
-    ChannelGate,
-    check_odd,
-    global_average,
-)
+from attention_zoo.layers.vision._base import ChannelGate
+from attention_zoo.layers.vision._shared import check_odd, global_average
 
 
 def adaptive_kernel_size(channels, gamma=2, offset=1):

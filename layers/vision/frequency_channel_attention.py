@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import widen
 from attention_zoo.layers.vision.squeeze_excite import SqueezeExcite
 
 # Half waves down and across a map, the most useful first: the order in which the

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import VisionLayer, convolution, widen
+from attention_zoo.layers.vision._base import VisionLayer
+from attention_zoo.layers.vision._shared import convolution
 
 
 def gather_average(x, extent):
@@ -113,7 +115,7 @@ class GatherExcite(VisionLayer):
         self._gathers, self._norms = [], []
         if not self.use_kernel:
             return
-        for i in range(self.extent.bit_length() - 1):
+        for i in range(int(self.extent).bit_length() - 1):
             policy = self.dtype_policy
             gather = convolution(
                 2,

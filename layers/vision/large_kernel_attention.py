@@ -3,7 +3,8 @@
 import keras
 
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import MapGate, check_odd, convolution
+from attention_zoo.layers.vision._base import MapGate
+from attention_zoo.layers.vision._shared import check_odd, convolution
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

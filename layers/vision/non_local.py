@@ -6,17 +6,15 @@ from keras import ops
 from attention_zoo.layers.core.blockwise import attend, check_block_size
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import get_normalizer
-from attention_zoo.layers.core.recording import record, recording
 from attention_zoo.layers.core.scores import get_score
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import (
-    VisionLayer,
+    add_projections,
     count_positions,
     flatten_positions,
     mean_over_queries,
     reduced_channels,
-    to_channels_last,
-    to_data_format,
     unflatten_positions,
 )
 
@@ -76,24 +74,19 @@ class NonLocal(VisionLayer):
         self._normalizer = get_normalizer("softmax", owner, self.dtype_policy)
 
     def build_maps(self, shape):
-        channels = shape[-1]
-        hidden = reduced_channels(type(self).__name__, channels, self.ratio)
-
-        def project(name, inputs, units, **kwargs):
-            layer = keras.layers.Dense(
-                units, dtype=self.dtype_policy, name=name, **kwargs
-            )
-            layer.build((*shape[:-1], inputs))
-            return layer
-
-        self._query = project("query", channels, hidden)
-        self._key = project("key", channels, hidden, use_bias=False)
-        self._value = project("value", channels, hidden)
-        self._output = project("output", hidden, channels, kernel_initializer="zeros")
+        hidden = reduced_channels(type(self).__name__, shape[-1], self.ratio)
+        add_projections(self, shape, hidden, hidden)
+        self._output = keras.layers.Dense(
+            shape[-1],
+            kernel_initializer="zeros",
+            dtype=self.dtype_policy,
+            name="output",
+        )
+        self._output.build((*shape[:-1], hidden))
         self._score.build((shape[0], None, hidden))
         self._normalizer.build((shape[0], None, None))
 
-    def attend_maps(self, x, need_weights=True):
+    def _attend(self, x, need_weights):
         seen = x
         if self.pool_size > 1:
             seen = ops.max_pool(
@@ -114,17 +107,6 @@ class NonLocal(VisionLayer):
             need_weights=need_weights,
         )
         return x + self._output(unflatten_positions(result, x)), weights
-
-    def call(self, inputs, return_attention_scores=False, training=None):
-        self._last_shape(inputs.shape)
-        output, weights = self.attend_maps(
-            to_channels_last(inputs, self.data_format),
-            need_weights=return_attention_scores or recording(),
-        )
-        if weights is not None:
-            record(self, weights)
-        output = to_data_format(output, self.data_format)
-        return (output, weights) if return_attention_scores else output
 
     def reduce_weights(self, weights, sizes):
         pooled = tuple(-(-n // self.pool_size) for n in sizes)

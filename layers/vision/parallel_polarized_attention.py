@@ -3,10 +3,8 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.vision._base import ChannelGate, GatePair, SpatialGate
 from attention_zoo.layers.vision._shared import (
-    ChannelGate,
-    SpatialGate,
-    VisionLayer,
     flatten_positions,
     global_average,
     reduced_channels,
@@ -62,7 +60,7 @@ class PolarizedSpatialGate(SpatialGate):
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class ParallelPolarizedAttention(VisionLayer):
+class ParallelPolarizedAttention(GatePair):
     """A channel and a spatial gate side by side, each at high resolution: PSA.
 
     1. `channel`: values `(B, N, C / 2)` are averaged by a softmax over the positions of
@@ -94,24 +92,7 @@ class ParallelPolarizedAttention(VisionLayer):
     Reference: Liu et al. 2021, https://arxiv.org/abs/2107.00782
     """
 
-    family = "hybrid"
-    weights_are = None
-    records = False
-
     def __init__(self, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
-        options = {"data_format": "channels_last", "dtype": self.dtype_policy}
-        self._channel = PolarizedChannelGate(name="channel", **options)
-        self._spatial = PolarizedSpatialGate(name="spatial", **options)
-
-    def build_maps(self, shape):
-        self._channel.build(shape)
-        self._spatial.build(shape)
-
-    def attend_maps(self, x):
-        by_channel, channel = self._channel(x, return_attention_scores=True)
-        by_position, spatial = self._spatial(x, return_attention_scores=True)
-        return by_channel + by_position, (channel, spatial)
-
-    def scores_shape(self, shape):
-        return (shape[0], shape[-1]), shape[:-1]
+        self._channel = PolarizedChannelGate(name="channel", **self.part_options())
+        self._spatial = PolarizedSpatialGate(name="spatial", **self.part_options())

@@ -2,7 +2,7 @@
 
 import keras
 
-from attention_zoo.layers.vision._shared import MapGate
+from attention_zoo.layers.vision._base import MapGate
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.vision._shared import MapGate, spatial_axes, widen
+from attention_zoo.layers.core.normalizers import widen
+from attention_zoo.layers.core.validation import check_positive_number
+from attention_zoo.layers.vision._base import MapGate
+from attention_zoo.layers.vision._shared import spatial_axes
 
 
 def inverse_energy(x, regularization):
@@ -69,13 +72,7 @@ class SimAM(MapGate):
         **kwargs,
     ):
         super().__init__(data_format=data_format, **kwargs)
-        number = isinstance(regularization, (int, float))
-        if not number or isinstance(regularization, bool) or regularization <= 0:
-            raise ValueError(
-                "Invalid value for argument `regularization` of "
-                f"`{type(self).__name__}`. Expected a positive number. "
-                f"Received: regularization={regularization!r}"
-            )
+        check_positive_number(type(self).__name__, regularization=regularization)
         self.regularization = regularization
         self.gate_activation = keras.activations.get(gate_activation)
 

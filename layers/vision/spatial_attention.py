@@ -3,13 +3,15 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.vision._shared import SpatialGate, check_odd, convolution
+from attention_zoo.layers.core.inputs import max_or_zeros
+from attention_zoo.layers.vision._base import SpatialGate
+from attention_zoo.layers.vision._shared import check_odd, convolution
 
 
 def describe_positions(x):
     """Returns mean and maximum over channels, `(B, ..., C)` to `(B, ..., 2)`."""
     mean = ops.mean(x, axis=-1, keepdims=True)
-    return ops.concatenate([mean, ops.max(x, axis=-1, keepdims=True)], axis=-1)
+    return ops.concatenate([mean, max_or_zeros(x, -1, keepdims=True)], axis=-1)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

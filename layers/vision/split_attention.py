@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.vision._base import BranchLayer
 from attention_zoo.layers.vision._shared import (
-    BranchLayer,
     check_divisible,
     check_odd,
     convolution,

@@ -3,11 +3,8 @@
 import keras
 
 from attention_zoo.layers.core.validation import check_positive_integer
-from attention_zoo.layers.vision._shared import (
-    ChannelGate,
-    global_average,
-    reduced_channels,
-)
+from attention_zoo.layers.vision._base import ChannelGate
+from attention_zoo.layers.vision._shared import global_average, reduced_channels
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

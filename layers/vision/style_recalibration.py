@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.vision._shared import ChannelGate, spatial_axes, widen
+from attention_zoo.layers.core.normalizers import widen
+from attention_zoo.layers.vision._base import ChannelGate
+from attention_zoo.layers.vision._shared import spatial_axes
 
 
 def style_pool(x, epsilon=1e-5):

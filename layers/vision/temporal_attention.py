@@ -3,14 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.inputs import broadcast_mask
 from attention_zoo.layers.core.validation import check_mask, check_positive_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
-from attention_zoo.layers.vision._shared import (
-    VisionLayer,
-    to_channels_last,
-    to_data_format,
-)
 
 
 def hide_frames(x, mask):
@@ -56,6 +52,7 @@ class VideoLayer(VisionLayer):
     """
 
     family = "temporal"
+    call_masks = ("mask",)
     ranks = (3,)
 
     def __init__(self, data_format=None, **kwargs):
@@ -63,14 +60,11 @@ class VideoLayer(VisionLayer):
         self.supports_masking = True
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        shape = self._last_shape(inputs.shape)
-        mask = check_mask(type(self).__name__, "mask", mask, shape[:2])
-        x = hide_frames(to_channels_last(inputs, self.data_format), mask)
-        output, weights = self.attend_frames(x, mask)
-        if self.records:
-            record(self, weights)
-        output = to_data_format(hide_frames(output, mask), self.data_format)
-        return (output, weights) if return_attention_scores else output
+        x = self._to_maps(inputs)
+        mask = check_mask(type(self).__name__, "mask", mask, tuple(x.shape[:2]))
+        mask = broadcast_mask(mask, x)
+        output, weights = self.attend_frames(hide_frames(x, mask), mask)
+        return self._finish(hide_frames(output, mask), weights, return_attention_scores)
 
     def attend_frames(self, x, mask):
         """Returns output and weights of `x` `(B, T, H, W, C)`, `mask` `(B, T)`."""

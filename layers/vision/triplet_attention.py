@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.recording import record
-from attention_zoo.layers.vision._shared import VisionLayer, check_odd
+from attention_zoo.layers.vision._base import VisionLayer
+from attention_zoo.layers.vision._shared import check_odd
 from attention_zoo.layers.vision.spatial_attention import describe_positions
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.scores import ScaledDotScore, dot_scores
-from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.validation import check_positive_integer, is_integer
+from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
-from attention_zoo.layers.vision._shared import VisionLayer
 
 
 def relative_index(size):
@@ -121,7 +121,7 @@ class WindowAttention(VisionLayer):
         super().__init__(data_format=data_format, **kwargs)
         owner = type(self).__name__
         check_positive_integer(owner, num_heads=num_heads, window_size=window_size)
-        if not isinstance(shift_size, int) or not 0 <= shift_size < window_size:
+        if not is_integer(shift_size) or not 0 <= shift_size < window_size:
             raise ValueError(
                 f"Invalid value for argument `shift_size` of `{owner}`. Expected an "
                 f"integer from 0 to below window_size={window_size}. "
