@@ -1,6 +1,7 @@
 """What every attention layer is: its arguments, its family, and how it is called."""
 
 import keras
+import numpy as np
 
 from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.validation import (
@@ -38,6 +39,11 @@ class AttentionLayer(keras.layers.Layer):
         check_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         self.supports_masking = True
+
+    def __setattr__(self, name, value):
+        if isinstance(value, np.generic):  # Keras's own layers take Python's alone
+            value = value.item()
+        super().__setattr__(name, value)
 
     def compute_mask(self, inputs, previous_mask=None):
         if isinstance(previous_mask, (list, tuple)):

@@ -59,8 +59,8 @@ class DividedSpaceTimeAttention(VideoLayer):
         owner, policy = type(self).__name__, self.dtype_policy
         check_positive_integer(owner, num_heads=num_heads)
         self.num_heads = num_heads
-        self._time = HeadsAttention(owner, num_heads, dtype=policy, name="time")
-        self._space = HeadsAttention(owner, num_heads, dtype=policy, name="space")
+        self._time = HeadsAttention(owner, self.num_heads, dtype=policy, name="time")
+        self._space = HeadsAttention(owner, self.num_heads, dtype=policy, name="space")
         self._time_norm = keras.layers.LayerNormalization(
             dtype=policy, name="time_norm"
         )

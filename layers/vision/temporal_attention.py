@@ -122,7 +122,7 @@ class TemporalAttention(VideoLayer):
         check_positive_integer(owner, num_heads=num_heads)
         self.num_heads = num_heads
         self._heads = HeadsAttention(
-            owner, num_heads, dtype=self.dtype_policy, name="heads"
+            owner, self.num_heads, dtype=self.dtype_policy, name="heads"
         )
 
     def build_maps(self, shape):

@@ -115,7 +115,7 @@ class TripletAttention(VisionLayer):
         }
         self._planes = [
             PlaneGate(
-                kernel_size,
+                self.kernel_size,
                 self.gate_activation,
                 weights_are,
                 name=name,
