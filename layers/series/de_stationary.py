@@ -135,12 +135,8 @@ class DeStationaryAttention(SeriesAttention):
     3. The weighted sums of the values, the heads projected, `(B, Tq, Dq)`.
 
     There are two ways to the factors. In the paper's, one `DeStationaryFactors` reads
-    the series before it is normalised, and all layers of the model take what it gives:
-
-    ```python
-    tau, delta = DeStationaryFactors()(series)
-    x = DeStationaryAttention()(x, tau=tau, delta=delta)
-    ```
+    the series before it is normalised, and all layers of the model take what it gives,
+    as in the example below.
 
     A layer whose first call has neither learns its own, from the statistics of its
     value: a `DeStationaryFactors` that is its part `factors`.
@@ -193,8 +189,9 @@ class DeStationaryAttention(SeriesAttention):
     assert layer(series).shape == (2, 11, 8)  # with factors of its own
 
     tau, delta = layers.DeStationaryFactors(hidden_units=3)(series)
+    normalised = (series - series.mean(axis=1, keepdims=True)) / 3
     layer = layers.DeStationaryAttention(num_heads=2)
-    assert layer(series, tau=tau, delta=delta).shape == (2, 11, 8)
+    assert layer(normalised, tau=tau, delta=delta).shape == (2, 11, 8)
     ```
 
     References:

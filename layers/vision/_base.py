@@ -43,7 +43,7 @@ class VisionLayer(AttentionLayer):
     Call arguments:
         inputs: Tensor of shape `(B, ..., C)`, or `(B, C, ...)` channels first.
         return_attention_scores: Boolean. Whether the weights are returned too.
-        training: Boolean. Whether batch normalization takes the batch's statistics.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
     """
 
     weights_are: str | None = "positions"
@@ -97,7 +97,7 @@ class VisionLayer(AttentionLayer):
         raise NotImplementedError
 
     def reduce_weights(self, weights, sizes):
-        """Returns recorded weights as one number for each of what they are of.
+        """Returns recorded weights as one value for each of what they are of.
 
         Args:
             weights: NumPy array as the layer recorded it, `(B, ...)`.

@@ -26,21 +26,34 @@ class AxialAttention(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 33,152 parameters, 83,886,080 FLOPs.
 
     Args:
-        num_heads: Number of heads; each has `C / num_heads` channels, rounded up.
-            Defaults to `8`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        num_heads: Integer. Number of heads; each has `C / num_heads` channels, rounded
+            up. Defaults to `8`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the weights of each axis. The parts `axis_0`, `axis_1` record them.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than heads.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            heads.
+
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.AxialAttention(num_heads=2)
+    output, (columns, rows) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert columns.shape == (2, 5, 2, 7, 7)
+    assert rows.shape == (2, 7, 2, 5, 5)
+    ```
 
     References:
         - Ho et al. 2019, https://arxiv.org/abs/1912.12180

@@ -16,7 +16,7 @@ COMBINATIONS = ("sum", "product")
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class BAM(VisionLayer):
-    """A gate for each number of the map, from a channel and a spatial branch.
+    """An element-wise gate, from a channel and a spatial branch.
 
     1. Channel branch: `BN(W1 relu(W0 z + b0) + b1)` with `z` the mean of each channel,
        shape `(B, C)`; `channel_reduce`, `channel_expand`, `channel_norm`.
@@ -34,30 +34,42 @@ class BAM(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 1,271 parameters, 1,123,328 FLOPs.
 
     Args:
-        ratio: How many times fewer channels the hidden layers have, rounded up.
-            Defaults to `16`.
-        dilation_rate: Dilation of the 3 x 3 convolutions. Defaults to `4`.
-        combine: `"sum"` or `"product"` of the branches, before the sigmoid. Defaults to
-            `"sum"`.
-        activation: Activation of the hidden layers. Defaults to `"relu"`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times fewer channels the hidden layers have, rounded
+            up. Defaults to `16`.
+        dilation_rate: Integer. Dilation of the 3 x 3 convolutions. Defaults to `4`.
+        combine: String, `"sum"` or `"product"` of the branches, before the sigmoid.
+            Defaults to `"sum"`.
+        activation: String or function. Activation of the hidden layers. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate of
         the same shape, channels last.
 
     Raises:
-        ValueError: for another rank, for fewer channels than `ratio`, and for an
-            unknown `combine`.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            `ratio`, or if `combine` is unknown.
 
-    Reference: Park et al. 2018, https://arxiv.org/abs/1807.06514
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.BAM(ratio=2)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 7, 5, 8)
+    ```
+
+    References:
+        - Park et al. 2018, https://arxiv.org/abs/1807.06514
     """
 
     family = "hybrid"

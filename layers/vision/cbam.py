@@ -20,27 +20,43 @@ class CBAM(GatePair):
     Cost at 64 channels on a 32 x 32 map: 610 parameters, 202,752 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer of the channel gate is, rounded
-            up to whole channels. Defaults to `16`.
-        kernel_size: Odd reach of the spatial gate's convolution. Defaults to `7`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        gate_activation: Activation of both gates. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times narrower the hidden layer of the channel gate is,
+            rounded up to whole channels. Defaults to `16`.
+        kernel_size: Odd integer. Reach of the spatial gate's convolution. Defaults to
+            `7`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of both gates. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gates are returned too.
+        return_attention_scores: Boolean. Whether the gates are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the gates, `(B, C)` and `(B, H, W)`. The parts record them.
 
     Raises:
-        ValueError: for another rank, for fewer channels than `ratio`, and for an even
-            `kernel_size`.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            `ratio`, or if `kernel_size` is even.
 
-    Reference: Woo et al. 2018, https://arxiv.org/abs/1807.06521
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.CBAM(ratio=2, kernel_size=3)
+    output, (channel, spatial) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert channel.shape == (2, 8)
+    assert spatial.shape == (2, 7, 5)
+    ```
+
+    References:
+        - Woo et al. 2018, https://arxiv.org/abs/1807.06521
     """
 
     def __init__(

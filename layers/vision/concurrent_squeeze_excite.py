@@ -33,30 +33,44 @@ class ConcurrentSqueezeExcite(GatePair):
 
     1. Channel (cSE): `SqueezeExcite`, gate `(B, C)`, the part `channel`.
     2. Spatial (sSE): `x sigmoid(w . x)`, gate `(B, H, W)`, the part `spatial`.
-    3. Output: the sum of both, or the larger of both at each number, the inputs' shape.
+    3. Output: the sum of both, or their element-wise maximum, the inputs' shape.
 
     Cost at 64 channels on a 32 x 32 map: 4,160 parameters, 139,264 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer of the channel gate is, rounded
-            up. Defaults to `2`.
-        combine: `"sum"` as in the first paper, or `"max"`. Defaults to `"sum"`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        gate_activation: Activation of both gates. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times narrower the hidden layer of the channel gate is,
+            rounded up. Defaults to `2`.
+        combine: String, `"sum"` as in the first paper, or `"max"`. Defaults to `"sum"`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of both gates. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gates are returned too.
+        return_attention_scores: Boolean. Whether the gates are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the gates, `(B, C)` and `(B, H, W)`. The parts record them.
 
     Raises:
-        ValueError: for another rank, for fewer channels than `ratio`, and for an
-            unknown `combine`.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            `ratio`, or if `combine` is unknown.
+
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.ConcurrentSqueezeExcite(ratio=2)
+    output, (channel, spatial) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert channel.shape == (2, 8)
+    assert spatial.shape == (2, 7, 5)
+    ```
 
     References:
         - Roy et al. 2018, https://arxiv.org/abs/1803.02579

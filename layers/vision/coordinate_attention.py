@@ -16,7 +16,7 @@ class CoordinateAttention(MapGate):
     1. Means over each row, `(B, H, C)`, and over each column, `(B, W, C)`, joined:
        `(B, H + W, C)`.
     2. Both through one 1 x 1 convolution, `reduce`, to `max(min_width, C / ratio)`
-       channels, batch normalisation and `activation`, then cut apart again.
+       channels, batch normalisation and `activation`, then split again.
     3. Gates: the sigmoid of a 1 x 1 convolution each, `expand_0` and `expand_1`.
     4. Output: `x_hwc gate_hc gate_wc`, the inputs' shape.
 
@@ -26,28 +26,40 @@ class CoordinateAttention(MapGate):
     Cost at 64 channels on a 32 x 32 map: 1,680 parameters, 131,072 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer is, rounded up. Defaults to
-            `32`.
-        min_width: Least width of the hidden layer. Defaults to `8`.
-        activation: Activation of the hidden layer. Defaults to `"hard_silu"`, the
-            paper's h-swish.
-        gate_activation: Activation of the gates. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times narrower the hidden layer is, rounded up.
+            Defaults to `32`.
+        min_width: Integer. Least width of the hidden layer. Defaults to `8`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"hard_silu"`, the paper's h-swish.
+        gate_activation: String or function. Activation of the gates. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the product
         of the gates, of the same shape, channels last.
 
     Raises:
-        ValueError: for another rank.
+        ValueError: If the inputs have another rank.
 
-    Reference: Hou et al. 2021, https://arxiv.org/abs/2103.02907
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.CoordinateAttention(min_width=3)
+    output, gate = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 7, 5, 8)
+    ```
+
+    References:
+        - Hou et al. 2021, https://arxiv.org/abs/2103.02907
     """
 
     family = "hybrid"

@@ -49,7 +49,7 @@ class CrissCross(VisionLayer):
     2. Weights: softmax over the H + W - 1 positions of the own column and row of
        `query . key`, shape `(B, H, W, H + W)` with a 0 for the position itself in its
        column.
-    3. The map plus `scale` times the weighted values; `scale` is one number and starts
+    3. The map plus `scale` times the weighted values; `scale` is a scalar and starts
        at 0.
 
     After two rounds each position has seen the whole map, for `H + W` instead of `H W`
@@ -58,23 +58,36 @@ class CrissCross(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 5,193 parameters, 39,845,888 FLOPs.
 
     Args:
-        ratio: How many times fewer channels attend, rounded up. Defaults to `8`.
-        recurrence: Number of rounds. Defaults to `2`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times fewer channels attend, rounded up. Defaults to
+            `8`.
+        recurrence: Integer. Number of rounds. Defaults to `2`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the weights
         of the last round, of shape `(B, H, W, H + W)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Huang et al. 2019, https://arxiv.org/abs/1811.11721
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, weights = layers.CrissCross(ratio=2)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 7, 5, 12)
+    ```
+
+    References:
+        - Huang et al. 2019, https://arxiv.org/abs/1811.11721
     """
 
     family = "spatial"

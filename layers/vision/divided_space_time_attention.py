@@ -31,24 +31,38 @@ class DividedSpaceTimeAttention(VideoLayer):
     2,701,131,776 FLOPs.
 
     Args:
-        num_heads: Number of heads; each has `C / num_heads` channels, rounded up.
-            Defaults to `8`.
-        data_format: `"channels_last"` or `"channels_first"`, `(B, C, T, H, W)`.
+        num_heads: Integer. Number of heads; each has `C / num_heads` channels, rounded
+            up. Defaults to `8`.
+        data_format: String, `"channels_last"` or `"channels_first"`, `(B, C, T, H, W)`.
             Defaults to `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, H, W, C)`.
         mask: Boolean tensor of shape `(B, T)`, False for frames of padding.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the weights over time and over space. The parts `time` and `space` record them.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than heads.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            heads.
 
-    Reference: Bertasius et al. 2021, https://arxiv.org/abs/2102.05095
+    Example:
+
+    ```python
+    video = np.random.normal(size=(2, 5, 3, 2, 8)).astype("float32")
+    layer = layers.DividedSpaceTimeAttention(num_heads=2)
+    output, (time, space) = layer(video, return_attention_scores=True)
+    assert output.shape == (2, 5, 3, 2, 8)
+    assert time.shape == (2, 3, 2, 2, 5, 5)
+    assert space.shape == (2, 5, 2, 6, 6)
+    ```
+
+    References:
+        - Bertasius et al. 2021, https://arxiv.org/abs/2102.05095
     """
 
     weights_are = None

@@ -49,23 +49,37 @@ class DoubleAttention(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 4,192 parameters, 9,437,184 FLOPs.
 
     Args:
-        ratio: How many times fewer channels and descriptors there are, rounded up.
-            Defaults to `4`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times fewer channels and descriptors there are, rounded
+            up. Defaults to `4`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gathering weights are returned too.
+        return_attention_scores: Boolean. Whether the gathering weights are returned
+            too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the
         gathering weights of shape `(B, K, H, W)`, `(B, K, T)` or `(B, K, D, H, W)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Chen et al. 2018, https://arxiv.org/abs/1810.11579
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.DoubleAttention(ratio=4)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 2, 7, 5)
+    ```
+
+    References:
+        - Chen et al. 2018, https://arxiv.org/abs/1810.11579
     """
 
     family = "spatial"

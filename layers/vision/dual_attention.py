@@ -100,23 +100,37 @@ class DualAttention(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 5,194 parameters, 178,257,920 FLOPs.
 
     Args:
-        ratio: How many times fewer channels query and key have, rounded up. Defaults to
-            `8`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times fewer channels query and key have, rounded up.
+            Defaults to `8`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the weights `(B, N, N)` and `(B, C, C)`. The parts record them.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Fu et al. 2019, https://arxiv.org/abs/1809.02983
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.DualAttention(ratio=4)
+    output, (position, channel) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert position.shape == (2, 35, 35)
+    assert channel.shape == (2, 8, 8)
+    ```
+
+    References:
+        - Fu et al. 2019, https://arxiv.org/abs/1809.02983
     """
 
     family = "hybrid"

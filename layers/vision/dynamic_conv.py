@@ -60,31 +60,45 @@ class DynamicConv(BranchLayer):
     Cost at 64 channels on a 32 x 32 map: 148,820 parameters, 75,795,072 FLOPs.
 
     Args:
-        filters: Number of channels of the output. Defaults to `None`: as many as the
-            inputs have.
-        kernel_size: Odd reach of the convolution. Defaults to `3`.
-        num_kernels: Number of kernels. Defaults to `4`.
-        ratio: How many times narrower the hidden layer is, rounded up. Defaults to `4`.
-        temperature: Value at which the weight `current_temperature` starts, a positive
-            number; it is not trained. Defaults to `30.0`.
-        use_bias: Whether the convolution has a bias. Defaults to `True`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        filters: Integer. Number of channels of the output. Defaults to `None`: as many
+            as the inputs have.
+        kernel_size: Odd integer. Reach of the convolution. Defaults to `3`.
+        num_kernels: Integer. Number of kernels. Defaults to `4`.
+        ratio: Integer. How many times narrower the hidden layer is, rounded up.
+            Defaults to `4`.
+        temperature: Float above 0. Value at which the weight `current_temperature`
+            starts; it is not trained. Defaults to `30.0`.
+        use_bias: Boolean. Whether the convolution has a bias. Defaults to `True`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of shape `(B, H, W, filters)`, and with `return_attention_scores=True`
         the weights of shape `(B, num_kernels)`.
 
     Raises:
-        ValueError: for another rank, for fewer channels than `ratio`, for an even
-            `kernel_size`, and for a `temperature` that is not positive.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            `ratio`, if `kernel_size` is even, or if `temperature` is not above 0.
 
-    Reference: Chen et al. 2020, https://arxiv.org/abs/1912.03458
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.DynamicConv(filters=3, num_kernels=4)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 3)
+    assert weights.shape == (2, 4)
+    ```
+
+    References:
+        - Chen et al. 2020, https://arxiv.org/abs/1912.03458
     """
 
     def __init__(

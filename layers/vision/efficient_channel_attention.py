@@ -27,25 +27,38 @@ class EfficientChannelAttention(ChannelGate):
     Cost at 64 channels on a 32 x 32 map: 3 parameters, 384 FLOPs.
 
     Args:
-        kernel_size: Odd number of channels that a gate looks at. Defaults to `None`:
-            the paper's `|(log2(C) + 1) / 2|`, made odd, which is 3 for 64 channels
-            and 5 for 128.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        kernel_size: Odd integer. Number of channels that a gate looks at. Defaults to
+            `None`: the paper's `|(log2(C) + 1) / 2|`, made odd, which is 3 for 64
+            channels and 5 for 128.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, C)`.
 
     Raises:
-        ValueError: for another rank, and for an even `kernel_size`.
+        ValueError: If the inputs have another rank, or if `kernel_size` is even.
 
-    Reference: Wang et al. 2020, https://arxiv.org/abs/1910.03151
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.EfficientChannelAttention(kernel_size=3)
+    output, gate = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 8)
+    ```
+
+    References:
+        - Wang et al. 2020, https://arxiv.org/abs/1910.03151
     """
 
     def __init__(

@@ -47,28 +47,42 @@ class FrequencyChannelAttention(SqueezeExcite):
     Cost at 64 channels on a 32 x 32 map: 512 parameters, 1,024 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer is, rounded up to whole
+        ratio: Integer. How many times narrower the hidden layer is, rounded up to whole
             channels. Defaults to `16`.
-        num_frequencies: Number of groups, at most 32. Defaults to `16`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        use_bias: Whether the dense layers have biases. Defaults to `False`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        num_frequencies: Integer. Number of groups, at most 32. Defaults to `16`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        use_bias: Boolean. Whether the dense layers have biases. Defaults to `False`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, C)`.
 
     Raises:
-        ValueError: for another rank, for fewer channels than `ratio` or
-            `num_frequencies`, and for more than 32 frequencies.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            `ratio` or `num_frequencies`, or if there are more than 32 frequencies.
 
-    Reference: Qin et al. 2021, https://arxiv.org/abs/2012.11879
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.FrequencyChannelAttention(ratio=2, num_frequencies=4)
+    output, gate = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 8)
+    ```
+
+    References:
+        - Qin et al. 2021, https://arxiv.org/abs/2012.11879
     """
 
     ranks = (2,)

@@ -61,28 +61,40 @@ class GatherExcite(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 2,112 parameters, 387,072 FLOPs.
 
     Args:
-        extent: Distance between the gathered positions: with `use_kernel` a power of
-            two of at least 2. Defaults to `8`.
-        use_kernel: Whether the gather is learned. Defaults to `True`.
-        activation: Activation between the convolutions. Defaults to `"relu"`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        extent: Integer. Distance between the gathered positions: with `use_kernel` a
+            power of two of at least 2. Defaults to `8`.
+        use_kernel: Boolean. Whether the gather is learned. Defaults to `True`.
+        activation: String or function. Activation between the convolutions. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, H / extent, W / extent, C)`, rounded up.
 
     Raises:
-        ValueError: for another rank, and for an `extent` that is no power of two where
-            one is needed.
+        ValueError: If the inputs have another rank, or if `extent` is not a power of
+            two where one is needed.
 
-    Reference: Hu et al. 2018, https://arxiv.org/abs/1810.12348
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.GatherExcite(extent=4)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 2, 2, 8)
+    ```
+
+    References:
+        - Hu et al. 2018, https://arxiv.org/abs/1810.12348
     """
 
     family = "channel"

@@ -39,24 +39,37 @@ class GlobalContext(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 652 parameters, 263,168 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer is, rounded up to whole
+        ratio: Integer. How many times narrower the hidden layer is, rounded up to whole
             channels. Defaults to `16`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the weights
         of shape `(B, H, W)`, `(B, T)` or `(B, D, H, W)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Cao et al. 2019, https://arxiv.org/abs/1904.11492
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, weights = layers.GlobalContext(ratio=2)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 7, 5)
+    ```
+
+    References:
+        - Cao et al. 2019, https://arxiv.org/abs/1904.11492
     """
 
     family = "channel"

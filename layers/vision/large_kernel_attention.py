@@ -9,7 +9,7 @@ from attention_zoo.layers.vision._shared import check_odd, convolution
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class LargeKernelAttention(MapGate):
-    """A factor for each number of the map, from a large kernel in three cheap pieces.
+    """An element-wise factor, from a large kernel in three cheap pieces.
 
     1. `local`: depthwise convolution of reach `2 dilation_rate - 1`.
     2. `dilated`: depthwise convolution of reach `kernel_size / dilation_rate`, rounded
@@ -23,24 +23,36 @@ class LargeKernelAttention(MapGate):
     Cost at 64 channels on a 32 x 32 map: 9,024 parameters, 18,087,936 FLOPs.
 
     Args:
-        kernel_size: Odd reach of the kernel as a whole; it over `dilation_rate`,
-            rounded up, must be odd too. Defaults to `21`.
-        dilation_rate: Positive integer. Defaults to `3`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        kernel_size: Odd integer. Reach of the kernel as a whole; it over
+            `dilation_rate`, rounded up, must be odd too. Defaults to `21`.
+        dilation_rate: Integer. Dilation of the second convolution. Defaults to `3`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)` or `(B, T, C)`.
-        return_attention_scores: Whether the factors are returned too.
+        return_attention_scores: Boolean. Whether the factors are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the factors
         of the same shape, channels last.
 
     Raises:
-        ValueError: for another rank, and for an even kernel.
+        ValueError: If the inputs have another rank, or if a kernel is even.
 
-    Reference: Guo et al. 2022, https://arxiv.org/abs/2202.09741
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.LargeKernelAttention(kernel_size=9, dilation_rate=3)
+    output, factors = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert factors.shape == (2, 7, 5, 8)
+    ```
+
+    References:
+        - Guo et al. 2022, https://arxiv.org/abs/2202.09741
     """
 
     family = "spatial"

@@ -36,26 +36,41 @@ class NonLocal(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 8,320 parameters, 150,994,944 FLOPs.
 
     Args:
-        ratio: How many times fewer channels attend, rounded up. Defaults to `2`.
-        pool_size: Max-pooling of keys and values along each axis. Defaults to `1`:
-            none.
-        block_size: Number of queries evaluated at a time, so that memory grows
-            linearly, or `"auto"`; see `Attention`. Defaults to `None`: all at once.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        ratio: Integer. How many times fewer channels attend, rounded up. Defaults to
+            `2`.
+        pool_size: Integer. Max-pooling of keys and values along each axis. Defaults to
+            `1`: none.
+        block_size: Integer or `"auto"`. Number of queries evaluated at a time,
+            recomputed in the backward pass, so that memory grows linearly; `"auto"`
+            chooses it. Defaults to `None`: all at once.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the weights
         of shape `(B, N, M)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Wang et al. 2018, https://arxiv.org/abs/1711.07971
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.NonLocal(ratio=2, pool_size=2)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 35, 12)
+    ```
+
+    References:
+        - Wang et al. 2018, https://arxiv.org/abs/1711.07971
     """
 
     family = "spatial"

@@ -75,21 +75,34 @@ class ParallelPolarizedAttention(GatePair):
     Cost at 64 channels on a 32 x 32 map: 8,448 parameters, 8,658,944 FLOPs.
 
     Args:
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gates are returned too.
+        return_attention_scores: Boolean. Whether the gates are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the gates, `(B, C)` and `(B, H, W)`. The parts record them.
 
     Raises:
-        ValueError: for another rank, and for a single channel.
+        ValueError: If the inputs have another rank, or if they have a single channel.
 
-    Reference: Liu et al. 2021, https://arxiv.org/abs/2107.00782
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.ParallelPolarizedAttention()
+    output, (channel, spatial) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert channel.shape == (2, 8)
+    assert spatial.shape == (2, 7, 5)
+    ```
+
+    References:
+        - Liu et al. 2021, https://arxiv.org/abs/2107.00782
     """
 
     def __init__(self, data_format=None, **kwargs):

@@ -45,30 +45,43 @@ class SelectiveKernel(BranchLayer):
     Cost at 64 channels on a 32 x 32 map: 80,192 parameters, 151,007,232 FLOPs.
 
     Args:
-        filters: Number of channels of the output. Defaults to `None`: as many as the
-            inputs have.
-        branches: Number of convolutions. Defaults to `2`.
-        ratio: How many times narrower the hidden layer is. Defaults to `16`.
-        min_width: Least width of the hidden layer. Defaults to `32`.
-        groups: Groups of the convolutions; it must divide the channels and `filters`.
-            Defaults to `1`.
-        activation: Activation of branches and hidden layer. Defaults to `"relu"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        filters: Integer. Number of channels of the output. Defaults to `None`: as many
+            as the inputs have.
+        branches: Integer. Number of convolutions. Defaults to `2`.
+        ratio: Integer. How many times narrower the hidden layer is. Defaults to `16`.
+        min_width: Integer. Least width of the hidden layer. Defaults to `32`.
+        groups: Integer. Groups of the convolutions; it must divide the channels and
+            `filters`. Defaults to `1`.
+        activation: String or function. Activation of branches and hidden layer.
+            Defaults to `"relu"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of shape `(B, H, W, filters)`, and with `return_attention_scores=True`
         the weights of shape `(B, branches, filters)`.
 
     Raises:
-        ValueError: for another rank, and for channels that `groups` does not divide.
+        ValueError: If the inputs have another rank, or if `groups` does not divide the
+            channels.
 
-    Reference: Li et al. 2019, https://arxiv.org/abs/1903.06586
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.SelectiveKernel(branches=2, min_width=3)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 2, 8)
+    ```
+
+    References:
+        - Li et al. 2019, https://arxiv.org/abs/1903.06586
     """
 
     def __init__(

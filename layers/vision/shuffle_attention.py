@@ -43,24 +43,37 @@ class ShuffleAttention(VisionLayer):
     only).
 
     Args:
-        groups: Number of groups; twice as many must divide the channels. Defaults to
-            `8`; the paper has 64, for 256 channels and more.
-        gate_activation: Activation of the gates. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        groups: Integer. Number of groups; twice as many must divide the channels.
+            Defaults to `8`; the paper has 64, for 256 channels and more.
+        gate_activation: String or function. Activation of the gates. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate of
-        each number of the inputs, of the same shape, channels last.
+        each element of the inputs, of the same shape, channels last.
 
     Raises:
-        ValueError: for another rank, and for channels that `2 groups` does not divide.
+        ValueError: If the inputs have another rank, or if `2 groups` does not divide
+            the channels.
 
-    Reference: Zhang and Yang 2021, https://arxiv.org/abs/2102.00240
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.ShuffleAttention(groups=2)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 7, 5, 8)
+    ```
+
+    References:
+        - Zhang and Yang 2021, https://arxiv.org/abs/2102.00240
     """
 
     family = "hybrid"

@@ -10,7 +10,7 @@ from attention_zoo.layers.vision._shared import spatial_axes
 
 
 def inverse_energy(x, regularization):
-    """Returns how far each number stands out of its channel.
+    """Returns how far each element stands out of its channel.
 
     Args:
         x: Tensor `(B, ..., C)`.
@@ -31,7 +31,7 @@ def inverse_energy(x, regularization):
 
 @keras.saving.register_keras_serializable("attention_zoo")
 class SimAM(MapGate):
-    """A gate for each number of the map, from how far it stands out of its channel.
+    """An element-wise gate, from how far it stands out of its channel.
 
     1. `1 / e = (x - mean)^2 / (4 (variance + regularization)) + 1/2`, mean and variance
        of each channel's map, the latter divided by the number of positions less one, as
@@ -43,23 +43,36 @@ class SimAM(MapGate):
     only).
 
     Args:
-        regularization: The paper's lambda, a positive number. Defaults to `1e-4`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        regularization: Float above 0. The paper's lambda. Defaults to `1e-4`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate of
         the same shape, channels last.
 
     Raises:
-        ValueError: for another rank, and for a `regularization` that is not positive.
+        ValueError: If the inputs have another rank, or if `regularization` is not above
+            0.
 
-    Reference: Yang et al. 2021, https://proceedings.mlr.press/v139/yang21o.html
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.SimAM()(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 7, 5, 8)
+    ```
+
+    References:
+        - Yang et al. 2021, https://proceedings.mlr.press/v139/yang21o.html
     """
 
     family = "hybrid"

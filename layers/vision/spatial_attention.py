@@ -29,23 +29,37 @@ class SpatialAttention(SpatialGate):
     Cost at 64 channels on a 32 x 32 map: 98 parameters, 200,704 FLOPs.
 
     Args:
-        kernel_size: Odd reach of the convolution along each axis. Defaults to `7`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        kernel_size: Odd integer. Reach of the convolution along each axis. Defaults to
+            `7`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, H, W)`, `(B, T)` or `(B, D, H, W)`.
 
     Raises:
-        ValueError: for another rank, and for an even `kernel_size`.
+        ValueError: If the inputs have another rank, or if `kernel_size` is even.
 
-    Reference: Woo et al. 2018, https://arxiv.org/abs/1807.06521
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.SpatialAttention(kernel_size=3)
+    output, gate = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 7, 5)
+    ```
+
+    References:
+        - Woo et al. 2018, https://arxiv.org/abs/1807.06521
     """
 
     def __init__(

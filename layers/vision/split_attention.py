@@ -32,30 +32,42 @@ class SplitAttention(BranchLayer):
     Cost at 64 channels on a 32 x 32 map: 43,456 parameters, 75,509,760 FLOPs.
 
     Args:
-        filters: Number of channels of the output. Defaults to `None`: as many as the
-            inputs have.
-        radix: Number of splits; it must divide the channels. Defaults to `2`.
-        kernel_size: Odd reach of the convolution. Defaults to `3`.
-        ratio: How many times narrower the hidden layer is. Defaults to `4`.
-        min_width: Least width of the hidden layer. Defaults to `32`.
-        activation: Activation of splits and hidden layer. Defaults to `"relu"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        filters: Integer. Number of channels of the output. Defaults to `None`: as many
+            as the inputs have.
+        radix: Integer. Number of splits; it must divide the channels. Defaults to `2`.
+        kernel_size: Odd integer. Reach of the convolution. Defaults to `3`.
+        ratio: Integer. How many times narrower the hidden layer is. Defaults to `4`.
+        min_width: Integer. Least width of the hidden layer. Defaults to `32`.
+        activation: String or function. Activation of splits and hidden layer. Defaults
+            to `"relu"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of shape `(B, H, W, filters)`, and with `return_attention_scores=True`
         the weights of shape `(B, radix, filters)`.
 
     Raises:
-        ValueError: for another rank, for channels that `radix` does not divide, and for
-            an even `kernel_size`.
+        ValueError: If the inputs have another rank, if `radix` does not divide the
+            channels, or if `kernel_size` is even.
 
-    Reference: Zhang et al. 2020, https://arxiv.org/abs/2004.08955
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.SplitAttention(radix=2, min_width=3)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 2, 8)
+    ```
+
+    References:
+        - Zhang et al. 2020, https://arxiv.org/abs/2004.08955
     """
 
     def __init__(

@@ -19,27 +19,41 @@ class SqueezeExcite(ChannelGate):
     Cost at 64 channels on a 32 x 32 map: 512 parameters, 1,024 FLOPs.
 
     Args:
-        ratio: How many times narrower the hidden layer is, rounded up to whole
+        ratio: Integer. How many times narrower the hidden layer is, rounded up to whole
             channels. Defaults to `16`.
-        activation: Activation of the hidden layer. Defaults to `"relu"`.
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        use_bias: Whether the dense layers have biases; the paper's formula has none.
-            Defaults to `False`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        activation: String or function. Activation of the hidden layer. Defaults to
+            `"relu"`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        use_bias: Boolean. Whether the dense layers have biases; the paper's formula has
+            none. Defaults to `False`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, C)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than `ratio`.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            `ratio`.
 
-    Reference: Hu et al. 2018, https://arxiv.org/abs/1709.01507
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.SqueezeExcite(ratio=2)(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 8)
+    ```
+
+    References:
+        - Hu et al. 2018, https://arxiv.org/abs/1709.01507
     """
 
     def __init__(

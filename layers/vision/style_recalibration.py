@@ -30,23 +30,34 @@ class StyleRecalibration(ChannelGate):
     Cost at 64 channels on a 32 x 32 map: 256 parameters, 256 FLOPs.
 
     Args:
-        gate_activation: Activation of the gate. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        gate_activation: String or function. Activation of the gate. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`, `(B, T, C)` or `(B, D, H, W, C)`.
-        return_attention_scores: Whether the gate is returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the gate is returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the gate
         of shape `(B, C)`.
 
     Raises:
-        ValueError: for another rank.
+        ValueError: If the inputs have another rank.
 
-    Reference: Lee et al. 2019, https://arxiv.org/abs/1903.10829
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    output, gate = layers.StyleRecalibration()(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert gate.shape == (2, 8)
+    ```
+
+    References:
+        - Lee et al. 2019, https://arxiv.org/abs/1903.10829
     """
 
     def __init__(self, gate_activation="sigmoid", data_format=None, **kwargs):

@@ -94,22 +94,34 @@ class TemporalAttention(VideoLayer):
     285,212,672 FLOPs.
 
     Args:
-        num_heads: Number of heads; each has `C / num_heads` channels, rounded up.
-            Defaults to `8`.
-        data_format: `"channels_last"` or `"channels_first"`, `(B, C, T, H, W)`.
+        num_heads: Integer. Number of heads; each has `C / num_heads` channels, rounded
+            up. Defaults to `8`.
+        data_format: String, `"channels_last"` or `"channels_first"`, `(B, C, T, H, W)`.
             Defaults to `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, H, W, C)`.
         mask: Boolean tensor of shape `(B, T)`, False for frames of padding.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the weights
         of shape `(B, H, W, heads, T, T)`.
 
     Raises:
-        ValueError: for another rank, and for fewer channels than heads.
+        ValueError: If the inputs have another rank, or if they have fewer channels than
+            heads.
+
+    Example:
+
+    ```python
+    video = np.random.normal(size=(2, 5, 3, 2, 8)).astype("float32")
+    layer = layers.TemporalAttention(num_heads=2)
+    output, weights = layer(video, return_attention_scores=True)
+    assert output.shape == (2, 5, 3, 2, 8)
+    assert weights.shape == (2, 3, 2, 2, 5, 5)
+    ```
 
     References:
         - Bertasius et al. 2021, https://arxiv.org/abs/2102.05095

@@ -76,24 +76,38 @@ class TripletAttention(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 300 parameters, 1,003,520 FLOPs.
 
     Args:
-        kernel_size: Odd reach of the convolutions. Defaults to `7`.
-        gate_activation: Activation of the gates. Defaults to `"sigmoid"`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        kernel_size: Odd integer. Reach of the convolutions. Defaults to `7`.
+        gate_activation: String or function. Activation of the gates. Defaults to
+            `"sigmoid"`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`.
-        return_attention_scores: Whether the gates are returned too.
-        training: Boolean, for the batch normalisation.
+        return_attention_scores: Boolean. Whether the gates are returned too.
+        training: Boolean. Whether batch normalisation takes the batch's statistics.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` a tuple of
         the gates `(B, H, W)`, `(B, H, C)` and `(B, W, C)`. The parts record them.
 
     Raises:
-        ValueError: for another rank, and for an even `kernel_size`.
+        ValueError: If the inputs have another rank, or if `kernel_size` is even.
 
-    Reference: Misra et al. 2021, https://arxiv.org/abs/2010.03045
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.TripletAttention(kernel_size=3)
+    output, (spatial, height, width) = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert spatial.shape == (2, 7, 5)
+    assert height.shape == (2, 7, 8)
+    assert width.shape == (2, 5, 8)
+    ```
+
+    References:
+        - Misra et al. 2021, https://arxiv.org/abs/2010.03045
     """
 
     family = "hybrid"

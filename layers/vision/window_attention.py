@@ -80,7 +80,7 @@ class WindowAttention(VisionLayer):
        padded, and padding is never seen; nor do the parts of a shifted window see each
        other that lie at opposite edges of the map.
     2. Weights: softmax of `query . key / sqrt(D) + bias` over the window, shape
-       `(B, windows, heads, M, M)`; `bias` is one number for each head and offset
+       `(B, windows, heads, M, M)`; `bias` is a scalar for each head and offset
        between two positions, `position_bias` `((2 window_size - 1)^2, heads)`.
     3. Output: `output` of the weighted values, the inputs' shape.
 
@@ -90,26 +90,38 @@ class WindowAttention(VisionLayer):
     Cost at 64 channels on a 32 x 32 map: 17,252 parameters, 55,507,200 FLOPs.
 
     Args:
-        num_heads: Number of heads; each has `C / num_heads` channels, rounded up.
-            Defaults to `4`.
-        window_size: Height and width of a window. Defaults to `7`.
-        shift_size: Shift of the windows, below `window_size`. Defaults to `0`.
-        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`:
-            `keras.config.image_data_format()`.
+        num_heads: Integer. Number of heads; each has `C / num_heads` channels, rounded
+            up. Defaults to `4`.
+        window_size: Integer. Height and width of a window. Defaults to `7`.
+        shift_size: Integer. Shift of the windows, below `window_size`. Defaults to `0`.
+        data_format: String, `"channels_last"` or `"channels_first"`. Defaults to
+            `None`: `keras.config.image_data_format()`.
 
     Call arguments:
         inputs: Tensor of shape `(B, H, W, C)`.
-        return_attention_scores: Whether the weights are returned too.
+        return_attention_scores: Boolean. Whether the weights are returned too.
+        training: Boolean. Has no effect.
 
     Returns:
         Output of the inputs' shape, and with `return_attention_scores=True` the weights
         of shape `(B, windows, heads, M, M)`, windows row by row.
 
     Raises:
-        ValueError: for another rank, for fewer channels than heads, and for a
-            `shift_size` that is not below `window_size`.
+        ValueError: If the inputs have another rank, if they have fewer channels than
+            heads, or if `shift_size` is not below `window_size`.
 
-    Reference: Liu et al. 2021, https://arxiv.org/abs/2103.14030
+    Example:
+
+    ```python
+    maps = np.random.normal(size=(2, 7, 5, 8)).astype("float32")
+    layer = layers.WindowAttention(num_heads=2, window_size=4)
+    output, weights = layer(maps, return_attention_scores=True)
+    assert output.shape == (2, 7, 5, 8)
+    assert weights.shape == (2, 4, 2, 16, 16)
+    ```
+
+    References:
+        - Liu et al. 2021, https://arxiv.org/abs/2103.14030
     """
 
     family = "spatial"
