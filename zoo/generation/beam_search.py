@@ -1,4 +1,4 @@
-"""Beam search, batched and inside one graph. See `decoding` for what it shares."""
+"""Beam search, batched and inside one graph; `search` has what all searches share."""
 
 from keras import ops
 
@@ -49,23 +49,47 @@ def beam_search(
     results only where fewer than `num_best` ended.
 
     Args:
-        step, states, shape, max_length, start_id, end_id, memory: As in
-            `attention_zoo.generation.search.greedy`.
-        beam_size: Integer, at most the vocabulary's size. Defaults to `5`.
-        num_best: Integer R, results for each sentence, at most `beam_size`. Defaults
-            to `1`.
-        length_penalty: Number of at least 0, alpha of Wu et al.: 0 orders by
-            probability, which favours short results. Defaults to `1.0`.
-        early_stop: Whether the loop ends where no beam of any sentence can become a
-            result any more: the same results, sooner. Defaults to `True`.
+        step: Function of one step: `step(tokens, states)`, or with a `memory`
+            `step(tokens, states, memory)`. See
+            `attention_zoo.generation.search`.
+        states: Nest of tensors, batch first: the states before the first step.
+        shape: Tuple `(B, S)` of integers or scalar tensors, the shape of the source.
+        max_length: Integer `T`, the maximum number of tokens of a result, including
+            the end token.
+        start_id: Integer, the token before the first one.
+        end_id: Integer, the token that ends a result.
+        memory: Nest of tensors, the third argument of `step`. Defaults to `None`:
+            `step` has two.
+        beam_size: Integer, at most the size of the vocabulary. Defaults to `5`.
+        num_best: Integer `R`, the number of results for each sentence, at most
+            `beam_size`. Defaults to `1`.
+        length_penalty: Float, at least 0, alpha of Wu et al.: 0 orders by probability,
+            which favours short results. Defaults to `1.0`.
+        early_stop: Boolean. Whether the loop ends once no beam of any sentence can
+            become a result: the same results, sooner. Defaults to `True`.
 
     Returns:
         A `Decoded`, the results of each sentence from best to worst.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: If an argument is invalid.
 
-    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144
+    Example:
+
+    ```python
+    def step(tokens, states):  # token 2 is followed by 3, and all others by 1, the end
+        after = ops.one_hot(ops.where(tokens == 2, 3, 1), 4)
+        return ops.log(0.9 * after + 0.025), states, ops.ones((tokens.shape[0], 1))
+
+    found = attention_zoo.generation.beam_search.beam_search(
+        step, ops.zeros((2, 1)), (2, 1), 5, 2, 1, beam_size=3, num_best=2
+    )
+    assert ops.convert_to_numpy(found.tokens)[0, 0].tolist() == [3, 1, 0, 0, 0]
+    assert found.scores.shape == (2, 2)
+    ```
+
+    References:
+        - [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
     """
     check_positive_integer("beam_search", max_length=max_length)
     check_beam_search(beam_size, num_best, length_penalty)
@@ -88,7 +112,8 @@ def check_beam_search(
     """Raises `ValueError` for options of `beam_search` that are out of their range.
 
     Args:
-        beam_size, num_best, length_penalty, early_stop: As in `beam_search`.
+        beam_size, num_best, length_penalty, early_stop: The arguments of
+            `beam_search`.
         size: Integer, the size of the vocabulary, where it is known.
     """
     check_positive_integer("beam_search", beam_size=beam_size, num_best=num_best)

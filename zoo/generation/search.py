@@ -46,16 +46,32 @@ def greedy(step, states, shape, max_length, start_id, end_id, memory=None):
     """Takes the most probable token at each step.
 
     Args:
-        step: Function of one step; see above.
-        states: States before the first step.
-        shape: `(B, S)`, the shape of the source.
-        max_length: Integer T, most tokens of a result, the end token included.
+        step: Function of one step: `step(tokens, states)`, or with a `memory`
+            `step(tokens, states, memory)`. See the module's docstring.
+        states: Nest of tensors, batch first: the states before the first step.
+        shape: Tuple `(B, S)` of integers or scalar tensors, the shape of the source.
+        max_length: Integer `T`, the maximum number of tokens of a result, including
+            the end token.
         start_id: Integer, the token before the first one.
         end_id: Integer, the token that ends a result.
-        memory: Third argument of `step`. Defaults to `None`: it has two.
+        memory: Nest of tensors, the third argument of `step`. Defaults to `None`:
+            `step` has two.
 
     Returns:
         A `Decoded` with `R = 1`.
+
+    Example:
+
+    ```python
+    def step(tokens, states):  # token 2 is followed by 3, and all others by 1, the end
+        after = ops.one_hot(ops.where(tokens == 2, 3, 1), 4)
+        return ops.log(0.9 * after + 0.025), states, ops.ones((tokens.shape[0], 1))
+
+    found = attention_zoo.generation.search.greedy(
+        step, ops.zeros((2, 1)), (2, 1), max_length=5, start_id=2, end_id=1
+    )
+    assert ops.convert_to_numpy(found.tokens)[0, 0].tolist() == [3, 1, 0, 0, 0]
+    ```
     """
 
     def choose(log_probabilities, index):
@@ -84,20 +100,48 @@ def sample(
     Log-probabilities in the result are those of `step`, whatever the temperature.
 
     Args:
-        step, states, shape, max_length, start_id, end_id, memory: As in `greedy`.
-        num_samples: Integer R, results for each sentence. Defaults to `1`.
-        temperature: Number above 0 that log-probabilities are divided by: below 1 the
-            likely tokens become likelier. Defaults to `1.0`.
-        top_k: Integer; only the k most probable tokens are drawn. Defaults to `None`.
-        top_p: Number in `(0, 1]`; of those only the fewest whose probabilities sum to
-            at least p are drawn. Defaults to `None`.
-        seed: Integer or `keras.random.SeedGenerator`. Defaults to `None`: other
+        step: Function of one step: `step(tokens, states)`, or with a `memory`
+            `step(tokens, states, memory)`. See the module's docstring.
+        states: Nest of tensors, batch first: the states before the first step.
+        shape: Tuple `(B, S)` of integers or scalar tensors, the shape of the source.
+        max_length: Integer `T`, the maximum number of tokens of a result, including
+            the end token.
+        start_id: Integer, the token before the first one.
+        end_id: Integer, the token that ends a result.
+        memory: Nest of tensors, the third argument of `step`. Defaults to `None`:
+            `step` has two.
+        num_samples: Integer `R`, the number of results for each sentence. Defaults to
+            `1`.
+        temperature: Float above 0 that log-probabilities are divided by: below 1,
+            likely tokens become more likely. Defaults to `1.0`.
+        top_k: Integer. Only the `top_k` most probable tokens are drawn. Defaults to
+            `None`, all.
+        top_p: Float in (0, 1]. Of those, only the fewest whose probabilities sum to at
+            least `top_p` are drawn. Defaults to `None`, all.
+        seed: Integer or `keras.random.SeedGenerator`. Defaults to `None`: different
             results each time.
 
     Returns:
         A `Decoded` with `R = num_samples`.
 
-    Reference: top-p, Holtzman et al. 2020, https://arxiv.org/abs/1904.09751
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    def step(tokens, states):  # token 2 is followed by 3, and all others by 1, the end
+        after = ops.one_hot(ops.where(tokens == 2, 3, 1), 4)
+        return ops.log(0.9 * after + 0.025), states, ops.ones((tokens.shape[0], 1))
+
+    found = attention_zoo.generation.search.sample(
+        step, ops.zeros((2, 1)), (2, 1), 5, start_id=2, end_id=1, num_samples=3, seed=1
+    )
+    assert found.tokens.shape == (2, 3, 5)
+    ```
+
+    References:
+        - [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751): top-p sampling
     """
     check_sample(num_samples, temperature, top_k, top_p)
     run = _StepByStep(step, memory, shape, max_length, start_id, end_id, num_samples)
@@ -140,7 +184,7 @@ def draw_tokens(log_probabilities, draws, temperature=1.0, top_k=None, top_p=Non
     Args:
         log_probabilities: Tensor `(N, V)`.
         draws: Tensor `(N,)`, numbers in `[0, 1)`.
-        temperature, top_k, top_p: As in `sample`.
+        temperature, top_k, top_p: The arguments of `sample`.
     """
     size = log_probabilities.shape[-1]
     kept = size if top_k is None else min(top_k, size)

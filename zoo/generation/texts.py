@@ -54,32 +54,35 @@ def translate_texts(
 ):
     """Translates texts with a model from raw strings to strings.
 
-    Example:
-
-    ```python
-    model = attention_zoo.load("rnn_translator_multi30k")
-    (found,) = attention_zoo.translate_texts(model, ["Ein Hund rennt."], num_best=3)
-    found.texts, found.scores  # three of each
-    found.alignments[0]  # (T, S), of found.targets[0] to found.source
-    ```
-
     Args:
         model: A `keras.Model` with a `SubwordTokenizer`, a `Translator` and a
             `SubwordDetokenizer`, named `"tokenizer"`, `"translator"` and
             `"detokenizer"`.
         texts: List of strings, or one.
-        beam_size: Integer, instead of that of the model's own search.
-        num_best: Integer, how many results of each text. Defaults to what the model's
-            own search gives: one.
-        search: As in `Translator`, instead of the model's own. Defaults to `None`.
-        batch_size: Integer, texts of like length that are translated together. With
-            a large beam they are fewer. Defaults to `64`.
+        beam_size: Integer, instead of that of the model's own search. Defaults to
+            `None`.
+        num_best: Integer, the number of results for each text. Defaults to `None`: as
+            many as the model's own search gives, one.
+        search: String or dict, the argument of `Translator`, instead of the model's own
+            search. Defaults to `None`.
+        batch_size: Integer, the number of texts of similar length that are translated
+            together; fewer with a large beam. Defaults to `64`.
 
     Returns:
         List of a `Translation` for each text, in their order.
 
     Raises:
-        ValueError: When the model is no translator, or an argument is out of its range.
+        ValueError: If the model is not a translator, or if an argument is invalid.
+
+    Example:
+
+    ```python
+    model = attention_zoo.load("rnn_translator_dates")
+    (found,) = attention_zoo.translate_texts(model, ["3 May 1997"], num_best=2)
+    assert found.texts[0] == "1997-05-03"
+    assert len(found.scores) == 2
+    assert found.alignments[0].shape == (len(found.targets[0]), len(found.source))
+    ```
     """
     return TextTranslator(model, beam_size, num_best, search, batch_size)(texts)
 
@@ -88,7 +91,8 @@ class TextTranslator:
     """`translate_texts` as a function of the texts, which keeps its graph.
 
     Args:
-        model, beam_size, num_best, search, batch_size: As in `translate_texts`.
+        model, beam_size, num_best, search, batch_size: The arguments of
+            `translate_texts`.
     """
 
     def __init__(
@@ -128,7 +132,7 @@ def change_search(search, beam_size=None, num_best=None):
     """Returns a search with another beam; one of another kind becomes a beam search.
 
     Args:
-        search: As in `Translator`.
+        search: The argument of `Translator`.
         beam_size, num_best: Integers, or None for what `search` has.
     """
     if beam_size is None and num_best is None:

@@ -79,23 +79,35 @@ class SubwordTokenizer(_Vocabulary):
     is one unknown id.
 
     Args:
-        vocabulary: List of subwords; ids are their places, 4 on. 0 is padding, 1 the
-            unknown word, 2 and 3 start and end of a sentence.
-        max_length: Integer; more ids of a sentence are cut off. Defaults to `64`.
-        end: Whether the end's id follows each sentence. Defaults to `False`.
+        vocabulary: List of strings, the subwords. Their ids start at 4: 0 is padding, 1
+            an unknown word, 2 and 3 start and end of a sentence.
+        max_length: Integer, the maximum number of ids of a sentence; the rest is cut
+            off. Defaults to `64`.
+        end: Boolean. Whether each sentence ends with the end token. Defaults to
+            `False`.
+        **kwargs: Other arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        text: String tensor `(B,)`, UTF-8.
-        return_words: Whether to return the words as well. Defaults to `False`.
+        text: String tensor of shape `(B,)`, UTF-8.
+        return_words: Boolean. Whether to return the words as well. Defaults to `False`.
 
     Returns:
         int32 ids `(B, T)`, 0 after the last; `T` is at least 1. With `return_words`
         also the word that each id is of, strings `(B, T)`.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: If an argument is invalid.
 
-    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144
+    Example:
+
+    ```python
+    tokenizer = attention_zoo.SubwordTokenizer(["▁a", "▁do", "g"], end=True)
+    token_ids = tokenizer(ops.convert_to_tensor(["a dog", "a cat"]))
+    assert token_ids.numpy().tolist() == [[4, 5, 6, 3], [4, 1, 3, 0]]
+    ```
+
+    References:
+        - [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
     """
 
     def __init__(self, vocabulary, max_length=64, end=False, **kwargs):
@@ -209,7 +221,9 @@ class SubwordDetokenizer(_Vocabulary):
     at, as Jean et al. and Luong et al. do.
 
     Args:
-        vocabulary: List of subwords, as in `SubwordTokenizer`.
+        vocabulary: List of strings, the subwords, with the ids that `SubwordTokenizer`
+            gives them.
+        **kwargs: Other arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
         tokens: int32 ids `(B, T)` or `(B, R, T)`.
@@ -219,7 +233,20 @@ class SubwordDetokenizer(_Vocabulary):
     Returns:
         String tensor `(B,)` or `(B, R)`.
 
-    Reference: Jean et al. 2015, https://arxiv.org/abs/1412.2007
+    Example:
+
+    ```python
+    detokenizer = attention_zoo.SubwordDetokenizer(["▁a", "▁do", "g"])
+    text = detokenizer(
+        ops.convert_to_tensor([[4, 5, 6, 1]]),  # 1, unknown: the source word is copied
+        ops.eye(4)[None],
+        ops.convert_to_tensor([["▁un", "▁chien", "", "▁Rex"]]),
+    )
+    assert text.numpy().tolist() == [b"a dog Rex"]
+    ```
+
+    References:
+        - [Jean et al., 2015](https://arxiv.org/abs/1412.2007)
     """
 
     def build(self, *shapes):

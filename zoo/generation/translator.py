@@ -22,35 +22,43 @@ SEARCHES = {"beam": beam_search, "greedy": greedy, "sample": sample}
 class Translator(keras.layers.Layer):
     """Translates source ids by a search with a translator's steps.
 
-    ```python
-    core = attention_zoo.create("rnn_translator", ...)  # and train it
-    source = keras.Input((None,), dtype="int32")
-    model = keras.Model(source, Translator(core, max_length=50)(source))
-    tokens, scores, alignment = model(ids)
-    ```
-
-    The model saves the search with it, as `.keras` and as a SavedModel. Where the
-    source has no token at all, the result is what the translator makes of nothing.
+    A model saves the search with it, as `.keras` and as a SavedModel. A source of
+    padding alone is translated like an empty sentence.
 
     Args:
-        core: A model that `rnn_translator` or `transformer_translator` built.
-        search: `"beam"`, `"greedy"` or `"sample"`; or a dict `{"name": ..., **config}`
-            with the arguments of `beam_search` or `sample`, such as
+        core: `keras.Model` that `rnn_translator` or `transformer_translator` built.
+        search: String or dict. `"beam"`, `"greedy"` or `"sample"`; or a dict `{"name":
+            ..., **config}` with the arguments of `beam_search` or `sample`, such as
             `{"name": "beam", "beam_size": 10, "num_best": 3}`. Defaults to `"beam"`.
-        max_length: Integer, most tokens of a result, the end token included. Defaults
-            to `64`.
+        max_length: Integer, the maximum number of tokens of a result, including the end
+            token. Defaults to `64`.
         start_id: Integer, the token before the first one. Defaults to `2`.
         end_id: Integer, the token that ends a result. Defaults to `3`.
+        **kwargs: Other arguments of `keras.layers.Layer`, such as `name`.
 
     Call arguments:
-        source: int32 tensor `(B, S)`, 0 as padding.
+        source: int32 tensor of shape `(B, S)`, 0 as padding.
 
     Returns:
         Tokens `(B, R, T)` in int32, 0 after the end; scores `(B, R)`; alignment
         `(B, R, T, S)`, with `T = max_length` and `R` results for each source.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: If an argument is invalid.
+
+    Example:
+
+    ```python
+    core = attention_zoo.create(
+        "rnn_translator", source_vocabulary_size=11, target_vocabulary_size=13, units=8
+    )  # and train it
+    source = keras.Input((None,), dtype="int32")
+    outputs = attention_zoo.Translator(core, max_length=5)(source)
+    model = keras.Model(source, outputs)
+    tokens, scores, alignment = model(np.array([[4, 5, 6], [7, 8, 0]]))
+    assert tokens.shape == (2, 1, 5)
+    assert alignment.shape == (2, 1, 5, 3)
+    ```
     """
 
     def __init__(
@@ -136,7 +144,7 @@ def _read_search(search, size):
     """Returns the function of `search` and the dict of its options, checked.
 
     Args:
-        search: As in `Translator`.
+        search: The argument of `Translator`.
         size: Integer, the size of the vocabulary.
     """
     config = {"name": search} if isinstance(search, str) else search

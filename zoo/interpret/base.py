@@ -26,12 +26,23 @@ class Explanation:
         records: Dict from the names of the attention layers, in the order of their
             calls, to `AttentionRecord`s with the weights as the layer used them.
         mask: Boolean array `(B, T)`, False where there is padding.
-        class_names: List of `C` strings or None.
+        class_names: List of `C` strings. Defaults to `None`, numbers.
 
     Attributes:
         weights: Dict from layer name to an array `(B, T)`: the weight of each
             position, as `position_weights` reduces what the layer used. Padding
             has none.
+
+    Users call `attention_zoo.explain`, which returns one of the subclasses.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create("attention_lstm", vocabulary_size=7, units=2)
+    explanation = attention_zoo.explain(model, np.array([[2, 3, 5]]))
+    assert explanation.default_layer == "attention"
+    assert np.allclose(explanation.weights_of().sum(axis=-1), 1)
+    ```
     """
 
     takes = ""  # the inputs of the models that it explains, for an error message
@@ -103,13 +114,13 @@ class Explanation:
         """Returns the `(B, T)` weights of a layer.
 
         Args:
-            layer_name: A key of `weights`. Defaults to `default_layer`.
+            layer_name: String, a key of `weights`. Defaults to `default_layer`.
 
         Returns:
             A float array `(B, T)`.
 
         Raises:
-            ValueError: When there is no such layer.
+            ValueError: If there is no such layer.
         """
         layer_name = self.default_layer if layer_name is None else layer_name
         if layer_name not in self.weights:
@@ -191,6 +202,14 @@ def position_weights(weights):
 
     Returns:
         A float32 array `(B, T)`.
+
+    Example:
+
+    ```python
+    weights = np.array([[[0.25, 0.75], [0.75, 0.25]]])  # (1, 2, 2)
+    found = attention_zoo.interpret.base.position_weights(weights)
+    assert found.tolist() == [[0.5, 0.5]]
+    ```
     """
     weights = np.asarray(weights, dtype="float32")
     if weights.ndim == 4:

@@ -62,7 +62,7 @@ def reduce_record(owner, record, grid_of):
     Args:
         owner: The layer of the graph that the record's layer is, or is a part of.
         record: The `AttentionRecord`.
-        grid_of: As in `reduce_token_weights`.
+        grid_of: The argument of `reduce_token_weights`.
     """
     weights = np.asarray(record.weights, dtype="float32")
     for tensor in keras.tree.flatten(owner.input):

@@ -57,6 +57,18 @@ class ImageExplanation(Explanation):
             `"channels"`, `(B, C)`: a gate for each channel.
             `"branches"`, `(B, M)` or `(B, M, C)`: the share of each branch.
         inputs: Array `(B, H, W, C)` of pixels.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "cbam_resnet", num_classes=3, input_shape=(8, 8, 1), depth=8
+    )
+    pixels = np.random.randint(0, 256, (2, 8, 8, 1))
+    explanation = attention_zoo.explain(model, pixels)
+    assert explanation.kind_of(explanation.default_layer) == "positions"
+    assert explanation.maps().shape == (2, 8, 8)
+    ```
     """
 
     needs = "weights of positions, of channels or of branches"
@@ -143,7 +155,7 @@ class ImageExplanation(Explanation):
             A float array `(B, H, W)`.
 
         Raises:
-            ValueError: When the layer's weights are not of positions.
+            ValueError: If the layer's weights are not of positions.
         """
         layer_name = layer_name or self.default_layer
         weights = self.weights_of(layer_name)
@@ -255,7 +267,7 @@ class ImageExplanation(Explanation):
             An `ImageOcclusion`.
 
         Raises:
-            ValueError: When `patch` is no positive integer.
+            ValueError: If `patch` is not a positive integer.
         """
         layer_name = layer_name or self.default_layer
         self.weights_of(layer_name)

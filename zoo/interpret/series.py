@@ -45,6 +45,18 @@ class SeriesExplanation(Explanation):
             `"variates"`, `(B, C, C)`: how much each variate, a row, looks at each.
             `"features"`, `(B, C, F)`: weights of features of the model's own.
         inputs: Array `(B, L, C)`.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create(
+        "inverted_transformer", lookback=8, horizon=5, num_variates=3, num_layers=1
+    )
+    windows = np.random.rand(2, 8, 3)
+    explanation = attention_zoo.explain(model, windows, ["load", "wind", "sun"])
+    assert explanation.kind_of(explanation.default_layer) == "variates"
+    assert explanation.weights_of().shape == (2, 3, 3)
+    ```
     """
 
     takes = "series (B, L, C)"
@@ -236,7 +248,7 @@ class SeriesExplanation(Explanation):
             A `SeriesOcclusion`.
 
         Raises:
-            ValueError: When the layer's weights are of no part of the window.
+            ValueError: If the layer's weights are of no part of the window.
         """
         layer_name = layer_name or self.default_layer
         weights, kind = self.weights_of(layer_name), self.kind_of(layer_name)

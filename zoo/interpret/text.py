@@ -35,7 +35,7 @@ class Occlusion:
 
 
 class TextExplanation(Explanation):
-    """An `Explanation` whose positions are words.
+    """An `Explanation` of a text model: positions are words.
 
     Attributes:
         tokens: List with a list of words for each text, as the model reads them:
@@ -44,6 +44,16 @@ class TextExplanation(Explanation):
         token_ids: Integer array `(B, T)`, 0 where there is padding.
         known: Boolean array `(B, T)`, False for words outside the vocabulary
             and for padding.
+
+    Example:
+
+    ```python
+    model = attention_zoo.create("attention_lstm", vocabulary_size=7, units=2)
+    explanation = attention_zoo.explain(model, np.array([[2, 3, 1], [4, 0, 0]]))
+    assert explanation.tokens == [["2", "3", "1"], ["4"]]
+    assert explanation.word(0, 2) == "[1]"  # 1 is outside the vocabulary
+    assert explanation.occlusion().moves[0].shape == (3,)
+    ```
     """
 
     takes = "raw strings, token ids (B, T)"

@@ -24,6 +24,15 @@ class TranslationExplanation(Explanation):
         translations: List of B `Translation`s.
         source, target: Lists of B lists of subwords as they are shown: without the
             mark of spaces, unknown words in brackets, the sentence's end as `"[END]"`.
+
+    Example:
+
+    ```python
+    model = attention_zoo.load("rnn_translator_dates")
+    explanation = attention_zoo.explain(model, ["3 May 1997"])
+    assert explanation.predictions == ["1997-05-03"]
+    print(explanation)  # each word with the source word that it looked at most
+    ```
     """
 
     needs = "weights of the source for each step of a translation"

@@ -17,7 +17,7 @@ def make_attention(owner, attention, families, name="attention"):
         A pair of a string out of `families` and a layer, or `(None, None)` for None.
 
     Raises:
-        ValueError: When the attention is unknown or of another family.
+        ValueError: If the attention is unknown or of another family.
     """
     if attention is None:
         return None, None

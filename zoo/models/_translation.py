@@ -100,7 +100,7 @@ def check_arguments(
 
     Args:
         owner: Name of the model, for the message.
-        source_vocabulary_size, target_vocabulary_size, share_embeddings: As in the
+        source_vocabulary_size, target_vocabulary_size, share_embeddings: Those of the
             builders.
         **rest: `dropout`, and positive integers.
     """
