@@ -14,6 +14,7 @@ import sys
 import pytest
 from support.fresh import run_fresh
 
+import attention_zoo
 from attention_zoo.registry import MODELS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -193,3 +194,20 @@ def test_a_folder_under_its_own_name_is_refused(folder, monkeypatch):
 def test_no_path_is_derived_from_the_source_files():
     for name, file in SOURCES.items():
         assert "__file__" not in file.read_text(encoding="utf-8"), name
+
+
+def test_no_name_shadows_a_module():
+    """What a package offers under the name of one of its modules is that module."""
+    for name in SOURCES:
+        package, _, module = name.rpartition(".")
+        if not package or module.startswith("_"):
+            continue
+        held = vars(sys.modules.get(package, object)).get(module)
+        assert held is None or held is sys.modules.get(name), name
+
+
+def test_public_functions_have_names_of_their_own():
+    """`attention_zoo.explain` is in no module `explain`; `create` makes the models."""
+    modules = {name.rpartition(".")[2] for name in modules_in("zoo")}
+    offered = {name for name in attention_zoo.__all__ if name != "layers"}
+    assert not offered & modules
