@@ -103,9 +103,9 @@ def test_what_is_not_listed_is_refused_with_a_near_name(name):
     cls = attention_class(name)
     near = "num_filter" if name == "temporal_pattern_attention" else "num_head"
     with pytest.raises(ValueError, match=f"Unknown arguments.*did you mean '{near}s'"):
-        cls(**{**DEFAULTS.get(cls, {}), near: 2})
+        cls(**{**DEFAULTS.get(name, {}), near: 2})
     with pytest.raises(ValueError, match="Unknown arguments.*block_size=2"):
-        cls(**{**DEFAULTS.get(cls, {}), "block_size": 2})
+        cls(**{**DEFAULTS.get(name, {}), "block_size": 2})
 
 
 @pytest.mark.parametrize("name", NAMES)
