@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from attention_zoo.layers.core.masks import zero_padding
-from attention_zoo.layers.core.validation import (
-    check_arguments,
-    check_mask,
-    check_rank,
+from attention_zoo.layers.core.masks import (
+    cast_integers,
+    padding_mask,
+    zero_padding,
 )
+from attention_zoo.layers.core.validation import check_arguments, check_rank
 
 
 class AttentionLayer(keras.layers.Layer):
@@ -72,8 +72,8 @@ class SelfAttentionLayer(AttentionLayer):
     def _mask_inputs(self, inputs, mask):
         """Returns the inputs with zeros at padding, and their boolean mask or None."""
         self._check_inputs(inputs, mask)
-        shape = tuple(inputs.shape[:2])
-        mask = check_mask(type(self).__name__, "mask", mask, shape)
+        inputs = cast_integers(inputs, self.compute_dtype)
+        mask = padding_mask(type(self).__name__, "mask", mask, inputs)
         return zero_padding(inputs, mask), mask
 
     def _check_inputs(self, inputs, mask=None):
@@ -82,6 +82,7 @@ class SelfAttentionLayer(AttentionLayer):
         check_rank(owner, 3, inputs=inputs.shape)
         if mask is None:
             return
+        mask = mask if hasattr(mask, "shape") else np.asarray(mask)
         shape, dtype = tuple(mask.shape), keras.backend.standardize_dtype(mask.dtype)
         if len(shape) == 3 or "float" in dtype:
             raise ValueError(

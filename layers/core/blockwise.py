@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.flash import dot_softmax
-from attention_zoo.layers.core.loops import cut, fewer, in_order
+from attention_zoo.layers.core.loops import minimum, sequential_map, split_blocks
 from attention_zoo.layers.core.normalizers import Softmax
 from attention_zoo.layers.core.validation import is_integer
 
@@ -65,7 +65,7 @@ def choose_block_size(block_size, query, key, pairwise_width, apart=False):
         query: Tensor `(..., Tq, Dq)`.
         key: Tensor `(..., Tv, Dk)`.
         pairwise_width: Numbers that the score holds per pair.
-        apart: Whether a block may have fewer leading axes, as in `dot_softmax`.
+        apart: Whether a block may have minimum leading axes, as in `dot_softmax`.
     """
     rows, length = query.shape[-2], key.shape[-2]
     if block_size == "auto":
@@ -130,7 +130,7 @@ def attend(
     dropout = dropout if training else 0.0
 
     def evaluate(query, key, value, *given, start, mask, drop_seed, draw_seed):
-        weights, shape, rest = _deal(given, counts)
+        weights, shape, rest = _unflatten(given, counts)
         scores = score.compare(query, key, *weights)
         if bias is not None:
             added = bias(start, *ops.shape(scores)[-2:], *rest)
@@ -162,7 +162,7 @@ def attend(
 
     if written:
         if block_size == "auto":
-            rows = fewer(rows, ops.shape(query)[-2])
+            rows = minimum(rows, ops.shape(query)[-2])
         return dot_softmax(query, key, value, mask, rows, BLOCK_NUMBERS), None
     seeds = (
         seed_generator.next() if dropout else None,
@@ -178,10 +178,10 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
     length = ops.shape(operands[0])[-2]
     masks = {}
     if mask.query_mask is not None:
-        masks["query_mask"] = cut(mask.query_mask, -1, rows, count)
+        masks["query_mask"] = split_blocks(mask.query_mask, -1, rows, count)
     attention_mask = mask.attention_mask
     if attention_mask is not None and attention_mask.shape[-2] != 1:
-        masks["attention_mask"] = cut(attention_mask, -2, rows, count)
+        masks["attention_mask"] = split_blocks(attention_mask, -2, rows, count)
 
     def one_block(block, index):
         own = {name: blocks[index] for name, blocks in masks.items()}
@@ -205,17 +205,17 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
         return keras.remat(recomputed)(block, *operands)
 
     value = operands[1]
-    blocks = cut(query, -2, rows, count)
+    blocks = split_blocks(query, -2, rows, count)
     like = (*ops.shape(value)[:-2], rows, value.shape[-1])
     like = ops.zeros(like, dtype=value.dtype)
-    output = in_order(one_block, like, blocks)  # (count, ..., rows, Dv)
+    output = sequential_map(one_block, like, blocks)  # (count, ..., rows, Dv)
     output = ops.moveaxis(output, 0, -3)
     shape = ops.shape(output)
     output = ops.reshape(output, (*shape[:-3], shape[-3] * rows, shape[-1]))
     return output[..., :total, :]
 
 
-def _deal(items, counts):
+def _unflatten(items, counts):
     """Returns `items` as one tuple for each of `counts`."""
     items = iter(items)
     return tuple(tuple(itertools.islice(items, count)) for count in counts)

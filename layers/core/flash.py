@@ -9,7 +9,7 @@ import math
 
 from keras import ops
 
-from attention_zoo.layers.core.loops import cut, fill_up, in_order
+from attention_zoo.layers.core.loops import pad_to, sequential_map, split_blocks
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
 
@@ -41,7 +41,7 @@ def dot_softmax(query, key, value, mask, rows, numbers=1):
         """`(B, H, T, D)` to `(groups, group, T, D)`."""
         return ops.reshape(x, (-1, group, *ops.shape(x)[-2:]))
 
-    blocks = gather(fill_up(query, -2, count * rows))
+    blocks = gather(pad_to(query, -2, count * rows))
     blocks = ops.reshape(blocks, (-1, group, count, rows, query.shape[-1]))
     blocks = ops.moveaxis(blocks, 2, 1)  # (groups, count, group, rows, D)
     masks = _cut_masks(mask, rows, count)
@@ -105,13 +105,13 @@ def _cut_masks(mask, rows, count):
     """Returns by name what `_Visible` needs of `mask`, in blocks where it has rows."""
     masks = {"start": ops.convert_to_tensor(mask.start, dtype="int32")}
     if mask.query_mask is not None:
-        masks["query_mask"] = cut(mask.query_mask, -1, rows, count)
+        masks["query_mask"] = split_blocks(mask.query_mask, -1, rows, count)
     if mask.key_mask is not None:
         masks["key_mask"] = mask.key_mask
     if mask.attention_mask is not None:
         masks["attention_mask"] = mask.attention_mask
         if mask.attention_mask.shape[-2] != 1:
-            masks["attention_mask"] = cut(mask.attention_mask, -2, rows, count)
+            masks["attention_mask"] = split_blocks(mask.attention_mask, -2, rows, count)
         else:
             masks["attention_mask"] = ops.expand_dims(mask.attention_mask, 0)
     return masks
@@ -136,11 +136,12 @@ class _Visible:
                 return None
             if name != "key_mask":
                 mask = mask[0 if mask.shape[0] == 1 else block]
+            rows = ops.zeros_like(sequences) if mask.shape[0] == 1 else sequences
             if name != "attention_mask" or not self._mask.heads:
-                return ops.take(mask, sequences, axis=0)
+                return ops.take(mask, rows, axis=0)
             few = mask.shape[1]
             mask = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
-            return ops.take(mask, sequences * few + (heads if few > 1 else 0), axis=0)
+            return ops.take(mask, rows * few + (heads if few > 1 else 0), axis=0)
 
         mask = AttentionMask(
             take("query_mask"),
@@ -153,12 +154,12 @@ class _Visible:
         return mask.rows(rows, length, start=block * rows)
 
 
-def _weights(query, turned_key, visible):
+def _weights(query, key_columns, visible):
     """Returns the weights `(group, rows, Tv)` in at least float32."""
-    return masked_softmax(widen(ops.matmul(query, turned_key)), visible)
+    return masked_softmax(widen(ops.matmul(query, key_columns)), visible)
 
 
-def _turn(x):
+def _transpose(x):
     return ops.swapaxes(x, -2, -1)
 
 
@@ -173,17 +174,17 @@ def _outputs(query, key, value, visible):
     length, width = ops.shape(value)[-2:]
 
     def one_group(blocks, group):
-        own, turned, items = value[group], _turn(key[group]), _items(group, size)
+        own, turned, items = value[group], _transpose(key[group]), _items(group, size)
 
         def one_block(block, index):
             weights = _weights(block, turned, visible(items, index, rows, length))
             return ops.matmul(ops.cast(weights, own.dtype), own)
 
         like = ops.zeros((size, rows, width), dtype=value.dtype)
-        return in_order(one_block, like, blocks)
+        return sequential_map(one_block, like, blocks)
 
     like = ops.zeros((count, size, rows, width), dtype=value.dtype)
-    return in_order(one_group, like, query)
+    return sequential_map(one_group, like, query)
 
 
 def _gradients(query, key, value, visible, output, upstream):
@@ -202,35 +203,35 @@ def _gradients(query, key, value, visible, output, upstream):
     def one_group(blocks, group):
         own, values, items = key[group], value[group], _items(group, size)
         values = ops.concatenate([values, ops.ones_like(values[..., :1])], axis=-1)
-        turned_key, turned_value = _turn(own), _turn(values)
+        key_columns, value_columns = _transpose(own), _transpose(values)
 
         # A queue: the first block leaves, its gradient goes to the end. A step needs
         # the one before, or TensorFlow would start on ten of them at once.
         def one_block(index, carry):
             queue, by_key, by_value = carry
             block, by_output = queue[0, ..., :width], queue[0, ..., width:]
-            weights = _weights(block, turned_key, visible(items, index, rows, length))
-            by_weight = widen(ops.matmul(by_output, turned_value))
+            weights = _weights(block, key_columns, visible(items, index, rows, length))
+            by_weight = widen(ops.matmul(by_output, value_columns))
             by_score = ops.cast(weights * by_weight, key.dtype)
             done = ops.concatenate([ops.matmul(by_score, own), by_output], axis=-1)
             weights = ops.cast(weights, value.dtype)
             return (
                 ops.concatenate([queue[1:], ops.expand_dims(done, 0)], axis=0),
-                by_key + widen(ops.matmul(_turn(block), by_score)),
-                by_value + widen(ops.matmul(_turn(by_output), weights)),
+                by_key + widen(ops.matmul(_transpose(block), by_score)),
+                by_value + widen(ops.matmul(_transpose(by_output), weights)),
             )
 
-        sums = (widen(ops.zeros_like(x)) for x in (turned_key, turned_value))
+        sums = (widen(ops.zeros_like(x)) for x in (key_columns, value_columns))
         start = (blocks, *sums)
         by_query, by_key, by_value = ops.fori_loop(0, count, one_block, start)
         by_query, by_value = by_query[..., :width], by_value[..., :-1, :]
         return (
             by_query,
-            ops.cast(_turn(by_key), key.dtype),
-            ops.cast(_turn(by_value), value.dtype),
+            ops.cast(_transpose(by_key), key.dtype),
+            ops.cast(_transpose(by_value), value.dtype),
         )
 
     like = tuple(
         ops.zeros(ops.shape(x)[1:], dtype=x.dtype) for x in (query, key, value)
     )
-    return in_order(one_group, like, both)
+    return sequential_map(one_group, like, both)

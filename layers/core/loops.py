@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def in_order(function, like, xs):
+def sequential_map(function, like, xs):
     """Returns `function(x, index)` for every `x` along the first axis, stacked.
 
     `ops.map`, but on TensorFlow one step at a time: its map runs ten at once, and so
@@ -24,14 +24,14 @@ def in_order(function, like, xs):
     return ops.scan(step, (like, first), xs)[1][0]
 
 
-def fewer(a, b):
+def minimum(a, b):
     """Returns the smaller of two sizes; TensorFlow knows some when it runs only."""
     if isinstance(a, int) and isinstance(b, int):
         return min(a, b)
     return ops.minimum(a, b)
 
 
-def fill_up(x, axis, size):
+def pad_to(x, axis, size):
     """Returns `x` with zeros at the end of `axis`, up to `size`."""
     axis += len(x.shape) if axis < 0 else 0
     shape = list(ops.shape(x))
@@ -42,10 +42,10 @@ def fill_up(x, axis, size):
     return ops.concatenate([x, zeros], axis=axis)
 
 
-def cut(x, axis, rows, count):
+def split_blocks(x, axis, rows, count):
     """Cuts `axis` into `count` blocks of `rows`, padded; blocks come first."""
     axis += len(x.shape) if axis < 0 else 0
-    x = fill_up(x, axis, count * rows)
+    x = pad_to(x, axis, count * rows)
     shape = list(ops.shape(x))
     x = ops.reshape(x, (*shape[:axis], count, rows, *shape[axis + 1 :]))
     return ops.moveaxis(x, axis, 0)

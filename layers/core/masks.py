@@ -1,8 +1,9 @@
 """The mask contract: which positions a query may see, for all rows or a block."""
 
+import keras
 from keras import ops
 
-from attention_zoo.layers.core.validation import is_integer
+from attention_zoo.layers.core.validation import check_mask, is_integer
 
 
 def check_window(owner, window):
@@ -30,6 +31,36 @@ def zero_padding(x, mask):
     if mask is None:
         return x
     return ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+
+
+def padding_mask(owner, name, mask, x):
+    """Returns a mask of `x` `(B, T, ...)` as boolean `(B, T)`, or None.
+
+    A mask of shape `(1, T)` or `(B, 1)` is broadcast.
+
+    Args:
+        owner: Name of the layer, for messages.
+        name: Name of the argument, for messages.
+        mask: Boolean or integer tensor, or None.
+        x: Tensor of shape `(B, T, ...)`.
+
+    Raises:
+        ValueError: If the mask is of another dtype or shape.
+    """
+    mask = check_mask(owner, name, mask, tuple(x.shape[:2]))
+    if mask is None:
+        return None
+    sizes = zip(mask.shape, x.shape, strict=False)
+    if any(own == 1 and size != 1 for own, size in sizes):
+        mask = ops.broadcast_to(mask, ops.shape(x)[:2])
+    return mask
+
+
+def cast_integers(x, dtype):
+    """Returns `x` in `dtype` if it is not of a float dtype; None stands for no cast."""
+    if dtype is None or keras.backend.is_float_dtype(x.dtype):
+        return x
+    return ops.cast(x, dtype)
 
 
 class AttentionMask:

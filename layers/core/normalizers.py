@@ -9,12 +9,17 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST, entmax, entmax15, hide, sparsemax
-from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.core.loops import minimum
+from attention_zoo.layers.core.validation import (
+    check_choice,
+    check_number,
+    check_positive_integer,
+)
 
 
 def masked_softmax(scores, mask=None):
     """Returns `exp(s) / sum(exp(s))` over the visible positions."""
-    softmax = _only_one if scores.shape[-1] == 1 else ops.softmax
+    softmax = _quiet_softmax if scores.shape[-1] == 1 else ops.softmax
     if mask is None:
         return softmax(scores)
     weights = softmax(ops.where(mask, scores, LOWEST))
@@ -28,9 +33,13 @@ def widen(x):
     return ops.cast(x, "float32") if low else x
 
 
-def _only_one(scores):
-    """Softmax over one position: 1, or NaN for NaN; `ops.softmax` would warn."""
-    return ops.exp(scores - scores)
+def _quiet_softmax(scores):
+    """Returns `ops.softmax`, which would warn of an axis of one position.
+
+    A function traced at one position and exported is right for any number of them.
+    """
+    powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, -1, keepdims=True)))
+    return powers / ops.sum(powers, axis=-1, keepdims=True)
 
 
 def masked_sigmoid(scores, mask=None):
@@ -46,7 +55,7 @@ def top_k_softmax(scores, k, mask=None):
     hidden = scores
     if mask is not None:
         hidden = ops.where(mask, scores, LOWEST)
-    kept = min(k, scores.shape[-1]) if scores.shape[-1] is not None else k
+    kept = minimum(k, ops.shape(scores)[-1])
     edge = ops.stop_gradient(ops.top_k(hidden, kept)[0][..., -1:])
     chosen = hidden >= edge
     return masked_softmax(
@@ -108,7 +117,7 @@ class Normalizer(keras.layers.Layer):
             bad = ops.isnan(wide)
             bad = bad if mask is None else ops.logical_and(bad, mask)
             bad = ops.any(bad, axis=-1, keepdims=True)
-            result = ops.where(bad, ops.full_like(result, float("nan")), result)
+            result = ops.where(bad, float("nan"), result)
         return ops.cast(result, scores.dtype)
 
     selects = True  # comparisons would turn a NaN score into a weight of 0
@@ -236,11 +245,7 @@ class GumbelSoftmax(Normalizer):
 
     def __init__(self, temperature=1.0, hard=False, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(temperature, (int, float)) or temperature <= 0:
-            raise ValueError(
-                "Invalid value for argument `temperature` of `GumbelSoftmax`. Expected "
-                f"a positive number. Received: temperature={temperature!r}"
-            )
+        check_number("GumbelSoftmax", above=0, temperature=temperature)
         self.temperature = temperature
         self.hard = hard
         self.seed = seed

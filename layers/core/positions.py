@@ -10,7 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.core.validation import (
+    check_choice,
+    check_number,
+    check_positive_integer,
+)
 
 
 def rotate(x, start=0, base=10000.0):
@@ -115,12 +119,7 @@ class RotaryPosition(Position):
 
     def __init__(self, base=10000.0, **kwargs):
         super().__init__(**kwargs)
-        number = isinstance(base, (int, float)) and not isinstance(base, bool)
-        if not number or base <= 1:
-            raise ValueError(
-                "Invalid value for argument `base` of `RotaryPosition`. Expected a "
-                f"number above 1. Received: base={base!r}"
-            )
+        check_number("RotaryPosition", above=1, base=base)
         self.base = base
 
     def build(self, heads_shape):

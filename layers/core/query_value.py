@@ -4,7 +4,12 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.attention_layer import AttentionLayer
-from attention_zoo.layers.core.masks import AttentionMask, zero_padding
+from attention_zoo.layers.core.masks import (
+    AttentionMask,
+    cast_integers,
+    padding_mask,
+    zero_padding,
+)
 from attention_zoo.layers.core.recording import record, recording
 from attention_zoo.layers.core.validation import check_attention_shapes, check_mask
 
@@ -161,7 +166,14 @@ class QueryValueAttention(AttentionLayer):
                 "use_causal_mask=True"
             )
         query, value, key, query_mask, key_mask = mask_inputs(
-            owner, query, value, key, query_mask, value_mask, key_mask
+            owner,
+            query,
+            value,
+            key,
+            query_mask,
+            value_mask,
+            key_mask,
+            self.compute_dtype,
         )
         heads = self.num_heads is not None
         if attention_mask is not None:
@@ -232,7 +244,7 @@ class QueryValueAttention(AttentionLayer):
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
-def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask):
+def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask, dtype=None):
     """Checks the inputs of an attention, and zeroes padded positions.
 
     Args:
@@ -243,6 +255,7 @@ def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask):
         query_mask: Boolean tensor `(B, Tq)` or None.
         value_mask: Boolean tensor `(B, Tv)` or None.
         key_mask: Boolean tensor `(B, Tv)` or None.
+        dtype: Dtype that integer inputs are cast to. Defaults to `None`: not cast.
 
     Returns:
         `query`, `value` and `key` with zeros at padding, the boolean `query_mask`, and
@@ -251,10 +264,11 @@ def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask):
     same = key is None or key is value
     key = value if key is None else key
     check_attention_shapes(owner, query.shape, value.shape, key.shape)
-    batch, rows, length = query.shape[0], query.shape[1], value.shape[1]
-    query_mask = check_mask(owner, "query_mask", query_mask, (batch, rows))
-    value_mask = check_mask(owner, "value_mask", value_mask, (batch, length))
-    key_mask = check_mask(owner, "key_mask", key_mask, (batch, length))
+    query, value = cast_integers(query, dtype), cast_integers(value, dtype)
+    key = value if same else cast_integers(key, dtype)
+    query_mask = padding_mask(owner, "query_mask", query_mask, query)
+    value_mask = padding_mask(owner, "value_mask", value_mask, value)
+    key_mask = padding_mask(owner, "key_mask", key_mask, value)
     if key_mask is None:
         key_mask = value_mask
     elif value_mask is not None:

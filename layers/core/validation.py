@@ -77,8 +77,8 @@ def check_number(
                 )
                 if bound is not None
             ]
-            expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
-            expected = "a positive number" if bounds == ["above 0"] else expected
+            kind = "a finite number" if number and math.isinf(value) else "a number"
+            expected = " ".join([kind, " and ".join(bounds)]).strip()
             raise ValueError(
                 f"Invalid value for argument `{name}` of `{owner}`. "
                 f"Expected {expected}. Received: {name}={value!r}"

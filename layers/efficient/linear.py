@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.loops import cut
+from attention_zoo.layers.core.loops import split_blocks
 from attention_zoo.layers.core.masks import AttentionMask, zero_padding
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
@@ -60,9 +60,9 @@ def _causal_sums(query, key, value, size):
         # As many positions as the queries have: no query sees later ones.
         filler = ops.zeros((batch, count * size, x.shape[-1]), dtype=x.dtype)
         x = ops.concatenate([x, filler], axis=1)[:, : count * size]
-        return cut(x, -2, size, count)
+        return split_blocks(x, -2, size, count)
 
-    query = cut(query, -2, size, count)  # (count, B, size, M)
+    query = split_blocks(query, -2, size, count)  # (count, B, size, M)
     key, value = cut_keys(key), cut_keys(value)
     key_rows = ops.swapaxes(key, -2, -1)
     memory = ops.matmul(key_rows, value)  # (count, B, M, Dv + 1)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.loops import cut
+from attention_zoo.layers.core.loops import split_blocks
 from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.scores import LocationScore
@@ -116,10 +116,12 @@ class LocalAttention(ScoredParts, QueryValueAttention):
             present = ops.take(mask.key_mask, places, axis=1)  # (B, count, span)
             seen = ops.logical_and(seen, ops.expand_dims(present, 2))
         if mask.query_mask is not None:
-            rows = ops.moveaxis(cut(mask.query_mask, -1, size, count), 0, 1)
+            rows = ops.moveaxis(split_blocks(mask.query_mask, -1, size, count), 0, 1)
             seen = ops.logical_and(seen, ops.expand_dims(rows, -1))
         query = self._score.project_query(query)
-        query = ops.moveaxis(cut(query, -2, size, count), 0, 1)  # (B, count, size, D)
+        query = ops.moveaxis(
+            split_blocks(query, -2, size, count), 0, 1
+        )  # (B, count, size, D)
         key = ops.take(self._score.project_key(key), places, axis=1)
         value = ops.take(value, places, axis=1)  # (B, count, span, Dv)
         scores = self._score.compare(

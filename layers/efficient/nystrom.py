@@ -37,8 +37,9 @@ def segment_means(x, mask, count):
 
 def pseudo_inverse(a, iterations):
     """Returns the Moore-Penrose inverse of `a` `(B, M, M)`, by Razavi's iteration."""
-    rows = ops.max(ops.sum(ops.abs(a), axis=-1), axis=-1)
-    columns = ops.max(ops.sum(ops.abs(a), axis=-2), axis=-1)
+    # `initial` is for a batch of 0, which `ops.max` refuses without one.
+    rows = ops.max(ops.sum(ops.abs(a), axis=-1), axis=-1, initial=0.0)
+    columns = ops.max(ops.sum(ops.abs(a), axis=-2), axis=-1, initial=0.0)
     scale = ops.reshape(ops.maximum(rows * columns, 1e-9), (-1, 1, 1))
     z = ops.swapaxes(a, -1, -2) / scale
     eye = ops.eye(a.shape[-1], dtype=a.dtype)

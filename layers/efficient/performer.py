@@ -47,8 +47,9 @@ def positive_features(x, projection, peak, mask=None):
     if mask is not None:
         exponents = ops.where(ops.expand_dims(mask, -1), exponents, LOWEST)
     axes = -1 if peak == "row" else (-2, -1)
-    largest = ops.stop_gradient(ops.max(exponents, axis=axes, keepdims=True))
-    largest = ops.maximum(largest, LOWEST / 2)  # of a row of nothing but padding
+    # `initial` is for a row of padding only, and for a batch of 0.
+    largest = ops.max(exponents, axis=axes, keepdims=True, initial=LOWEST / 2)
+    largest = ops.stop_gradient(largest)
     return ops.exp(exponents - largest) / math.sqrt(projection.shape[-1])
 
 

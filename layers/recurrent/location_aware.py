@@ -117,7 +117,8 @@ class LocationAwareAttention(StepwiseAttention):
             padding="same",
             data_format="channels_last",
         )  # (B, Tv, filters)
-        keys = keys + ops.matmul(features, ops.cast(self.location_kernel, keys.dtype))
+        kernel = ops.cast(self.location_kernel, keys.dtype)
+        keys = keys + ops.einsum("btf,fu->btu", features, kernel)
         weights = self._weigh(row, keys, mask)
         return weights, weights
 

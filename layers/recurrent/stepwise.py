@@ -136,16 +136,19 @@ class StepwiseAttention(ScoredParts, QueryValueAttention):
         raise NotImplementedError(f"`{type(self).__name__}` must override `_advance`.")
 
     def _weigh(self, row, keys, mask):
-        """Returns the normalized scores `(B, Tv)` of one query, for `_advance`.
+        """Returns the normalized additive scores `(B, Tv)` of one query.
 
         Args:
             row: Tensor `(B, F)`, a projected query.
             keys: Tensor `(B, Tv, F)`, projected keys, with what the state adds.
             mask: Boolean tensor `(B, Tv)`.
         """
-        weights = [ops.convert_to_tensor(w) for w in self._score.compare_weights()]
-        scores = self._score.compare(ops.expand_dims(row, 1), keys, *weights)
-        return self._normalizer(scores, ops.expand_dims(mask, 1), training=False)[:, 0]
+        hidden = ops.tanh(ops.expand_dims(row, 1) + keys)
+        # No `matmul`, whose gradient on TensorFlow does not compile with XLA in a loop
+        # over batches of unknown size.
+        (scale,) = self._score.compare_weights()
+        scores = ops.einsum("btf,f->bt", hidden, ops.cast(scale, hidden.dtype))
+        return self._normalizer(scores, mask=mask, training=False)
 
     def _masked_step(self, row, mask, keys, state):
         dtype = state.dtype

@@ -4,6 +4,7 @@ from keras import ops
 
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.recording import record, recording
+from attention_zoo.layers.core.validation import is_integer
 
 
 class StepByStep:
@@ -37,8 +38,20 @@ class StepByStep:
 
         Returns:
             Output `(B, n, output_shape)`, as the whole sequence at once would give, and
-            the cache.
+            the cache. The output is NaN where a tensor `index` is beyond the cache.
+
+        Raises:
+            ValueError: If an integer `index` is beyond the cache.
         """
+        count, length = ops.shape(inputs)[1], ops.shape(cache["key"])[2]
+        sizes = (index, count, length)
+        known = all(is_integer(size) for size in sizes)
+        if known and not 0 <= index <= length - count:
+            raise ValueError(
+                f"`{type(self).__name__}` cannot step beyond the `max_length` of its "
+                f"cache. Expected index + n <= max_length={length}. "
+                f"Received: index={index}, n={count}"
+            )
         own = {
             "key": self._heads(self._key_dense, inputs, index),
             "value": self._heads(self._value_dense, inputs),
@@ -50,6 +63,8 @@ class StepByStep:
             for name, held in cache.items()
         }
         output = self.attend_cache(inputs, cache, key_mask, index, use_causal_mask=True)
+        if not known:
+            output = ops.where(index + count > length, float("nan"), output)
         return output, cache
 
     def attend_cache(

@@ -286,7 +286,7 @@ def test_reinforce_learns_where_to_look(tmp_path):
     ("make", "message"),
     [
         (lambda: layers.HardAttention(estimator="soft"), "Expected one of.*'soft'"),
-        (lambda: layers.HardAttention(temperature=0), "positive number.*temperature=0"),
+        (lambda: layers.HardAttention(temperature=0), "above 0.*temperature=0"),
         (lambda: layers.HardAttention(entropy_weight=-1), "at least 0.*weight=-1"),
         (lambda: layers.HardAttention(entropy_weight=1), "'reinforce' only"),
         (lambda: layers.ReinforceLoss(momentum=1.0), r"\[0, 1\).*momentum=1.0"),
