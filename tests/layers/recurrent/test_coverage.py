@@ -176,7 +176,7 @@ def test_fit_trains_the_coverage_and_reports_its_loss():
         ({"units": 0}, "positive integer.*units=0"),
         ({"units": 3, "loss_weight": -1}, "at least 0.*loss_weight=-1"),
         ({"units": 3, "loss_weight": True}, "at least 0.*loss_weight=True"),
-        ({"units": 3, "normalizer": "gumbel_softmax"}, "without chance.*gumbel"),
+        ({"units": 3, "normalizer": "gumbel_softmax"}, "not random.*gumbel"),
     ],
 )
 def test_bad_arguments(config, message):

@@ -151,7 +151,7 @@ def test_fit_compiles_with_xla():
         ({"units": 0}, "positive integer.*units=0"),
         ({"units": 3, "filters": 1.5}, "positive integer.*filters=1.5"),
         ({"units": 3, "kernel_size": None}, "positive integer.*kernel_size=None"),
-        ({"units": 3, "normalizer": "gumbel_softmax"}, "without chance.*gumbel"),
+        ({"units": 3, "normalizer": "gumbel_softmax"}, "not random.*gumbel"),
     ],
 )
 def test_bad_arguments(config, message):
