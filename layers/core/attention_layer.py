@@ -3,11 +3,8 @@
 import keras
 import numpy as np
 
-from attention_zoo.layers.core.masks import (
-    cast_integers,
-    padding_mask,
-    zero_padding,
-)
+from attention_zoo.layers.core.inputs import cast_integers
+from attention_zoo.layers.core.masks import padding_mask, zero_padding
 from attention_zoo.layers.core.validation import check_arguments, check_rank
 
 

@@ -1,8 +1,8 @@
 """The mask contract: which positions a query may see, for all rows or a block."""
 
-import keras
 from keras import ops
 
+from attention_zoo.layers.core.inputs import broadcast_mask
 from attention_zoo.layers.core.validation import check_mask, is_integer
 
 
@@ -48,19 +48,7 @@ def padding_mask(owner, name, mask, x):
         ValueError: If the mask is of another dtype or shape.
     """
     mask = check_mask(owner, name, mask, tuple(x.shape[:2]))
-    if mask is None:
-        return None
-    sizes = zip(mask.shape, x.shape, strict=False)
-    if any(own == 1 and size != 1 for own, size in sizes):
-        mask = ops.broadcast_to(mask, ops.shape(x)[:2])
-    return mask
-
-
-def cast_integers(x, dtype):
-    """Returns `x` in `dtype` if it is not of a float dtype; None stands for no cast."""
-    if dtype is None or keras.backend.is_float_dtype(x.dtype):
-        return x
-    return ops.cast(x, dtype)
+    return broadcast_mask(mask, x)
 
 
 class AttentionMask:

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.attention_layer import AttentionLayer
+from attention_zoo.layers.core.inputs import cast_integers
 from attention_zoo.layers.core.masks import (
     AttentionMask,
-    cast_integers,
     padding_mask,
     zero_padding,
 )
@@ -244,7 +244,7 @@ class QueryValueAttention(AttentionLayer):
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
-def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask, dtype=None):
+def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask, dtype):
     """Checks the inputs of an attention, and zeroes padded positions.
 
     Args:
@@ -255,7 +255,7 @@ def mask_inputs(owner, query, value, key, query_mask, value_mask, key_mask, dtyp
         query_mask: Boolean tensor `(B, Tq)` or None.
         value_mask: Boolean tensor `(B, Tv)` or None.
         key_mask: Boolean tensor `(B, Tv)` or None.
-        dtype: Dtype that integer inputs are cast to. Defaults to `None`: not cast.
+        dtype: Dtype that integer inputs are cast to.
 
     Returns:
         `query`, `value` and `key` with zeros at padding, the boolean `query_mask`, and

@@ -2,14 +2,8 @@
 
 import keras
 
-from attention_zoo.layers.core.masks import zero_padding as empty_padding  # noqa: F401
-from attention_zoo.layers.core.parts import build_part, serialize_part  # noqa: F401
-from attention_zoo.layers.core.query_value import mask_inputs
+from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.sequence.scored import ScoredAttention
-
-
-def empty_masked(*args):
-    return (*mask_inputs(*args), None)
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
