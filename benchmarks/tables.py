@@ -14,8 +14,8 @@ import sys
 
 from attention_zoo.layers import get_family, list_attentions
 from attention_zoo.layers.registry import FAMILIES, attention_class
-from attention_zoo.recipes.cards.figures import figure
-from attention_zoo.recipes.tasks.translation import card as _card_translation
+from attention_zoo.recipes.cards.schema import check_card
+from attention_zoo.recipes.tasks import TASKS
 from benchmarks import _pages
 from benchmarks._method import RESULTS
 
@@ -26,109 +26,25 @@ BENCHMARKS = pathlib.Path("docs/benchmarks.md")
 LOOPS = ("loop", "compiled_loop")  # of the decoding benchmark
 
 
-def results(cards):
-    """Returns the Markdown table of test accuracies.
+def results(cards, name="results"):
+    """Returns the Markdown tables of the trained models that belong into one place.
 
     Args:
-        cards: List of parsed `card.json`s; those of classifiers are taken.
+        cards: List of checked cards.
+        name: The place, which is the `table` of tasks.
     """
-    cards = [card for card in cards if "accuracy_mean" in card]
-    if not cards:
-        return "No model has been trained yet."
-    lines = [
-        "| recipe | data | test accuracy | no attention | plain baseline | seeds "
-        "| parameters | file |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    tables: dict = {}
     for card in sorted(cards, key=lambda card: card["recipe"]):
-        baselines = dict(card["baselines"])
-        twin = baselines.pop("no_attention", None)
-        plain = max(baselines.values(), key=_accuracy, default=None)
-        name = card["recipe"]
-        cells = [
-            f"[{name}](saved_models/{name}/README.md)",
-            f"`{card['dataset']}`",
-            _score(card),
-            _score(twin),
-            _score(plain),
-            str(len(card.get("seeds", [])) or 1),
-            f"{card['parameters']:,}",
-            f"{card['model_file_mb']} MB",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def forecasts(cards):
-    """Returns Markdown tables of test errors, one for each data set and look-back.
-
-    Args:
-        cards: List of parsed `card.json`s; those of forecasters are taken.
-    """
-    cards = sorted(
-        (card for card in cards if "horizons" in card), key=lambda card: card["recipe"]
-    )
-    groups: dict = {}
-    for card in cards:
-        group = card["dataset"], card["lookback"], tuple(card["horizons"])
-        groups.setdefault(group, []).append(card)
-    if not groups:
-        return "No forecaster has been trained yet."
+        task = TASKS[card["kind"]]
+        if task.table == name:
+            tables.setdefault(task.table_of(card), []).extend(task.table_rows(card))
     parts = []
-    for (dataset, lookback, horizons), members in sorted(groups.items()):
-        parts.append(f"`{dataset}`, look-back {lookback}, test MSE at each horizon:\n")
-        parts.append(
-            f"| recipe | | {' | '.join(map(str, horizons))} | parameters | file |"
-        )
-        parts.append(f"| --- | --- |{' --- |' * len(horizons)} --- | --- |")
-        tiny = any(card[f"mse_{horizons[0]}_mean"] < 0.05 for card in members)
-        for card in members:
-            name = card["recipe"]
-            rows = {"model": card, **card["baselines"]}
-            for i, (which, row) in enumerate(rows.items()):
-                link = f"[{name}](saved_models/{name}/README.md)" if not i else ""
-                cells = [link, which.replace("_", " ")]
-                cells += [figure(row, f"mse_{h}", 3 + tiny) for h in horizons]
-                size = [f"{card['parameters']:,}", f"{card['model_file_mb']} MB"]
-                cells += ["", ""] if i else size
-                parts.append(f"| {' | '.join(cells)} |")
-        parts.append("")
-    return "\n".join(parts).rstrip()
-
-
-def translations(cards):
-    """Returns the Markdown table of the translators' scores.
-
-    Args:
-        cards: List of parsed `card.json`s; those of translators are taken.
-    """
-    cards = [card for card in cards if "languages" in card]
-    if not cards:
-        return "No translator has been trained yet."
-    lines = [
-        "| recipe | data | score | test | no attention | nearest neighbour | seeds "
-        "| parameters | file |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for card in sorted(cards, key=lambda card: card["recipe"]):
-        name, keys = card["recipe"], [card["metric"]]
-        keys += ["chrf"] if keys == ["bleu"] else []
-        rows = [
-            card,
-            *map(card["baselines"].get, ("no_attention", "nearest_neighbour")),
-        ]
-        cells = [
-            f"[{name}](saved_models/{name}/README.md)",
-            f"`{card['dataset']}`, {' to '.join(card['languages'])}",
-            ", ".join(_card_translation.name_of(key) for key in keys),
-        ]
-        for row in rows:
-            figures = [_card_translation.figure(row, key) for key in keys if row]
-            cells.append(", ".join(figures))
-        cells += [str(len(card["seeds"])), f"{card['parameters']:,}"]
-        cells.append(f"{card['model_file_mb']} MB")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    for table, rows in sorted(tables.items(), key=lambda item: item[0].order):
+        parts += [table.caption, ""] if table.caption else []
+        parts.append(f"| {' | '.join(table.columns)} |".replace("|  |", "| |"))
+        parts.append(f"| --- |{' --- |' * (len(table.columns) - 1)}")
+        parts += [*(f"| {' | '.join(cells)} |" for cells in rows), ""]
+    return "\n".join(parts).rstrip() or "No such model has been trained yet."
 
 
 def families():
@@ -236,27 +152,21 @@ def twins(cards):
     """Returns the Markdown table of the models with and without their attention.
 
     Args:
-        cards: List of parsed `card.json`s.
+        cards: List of checked cards.
     """
     lines = [
         "| recipe | attention | measure | with | without |",
         "| --- | --- | --- | --- | --- |",
     ]
     for card in sorted(cards, key=lambda card: card["recipe"]):
-        twin = card["baselines"].get("no_attention")
+        twin, task = card["baselines"].get("no_attention"), TASKS[card["kind"]]
         if twin is None:
             continue
-        key, measure = "accuracy", "test accuracy"
-        if "languages" in card:
-            key = card["metric"]
-            measure = f"test {_card_translation.name_of(key)}"
-        elif "horizons" in card:
-            key = f"mse_{max(card['horizons'])}"
-            measure = f"test MSE, horizon {max(card['horizons'])}; lower is better"
+        measure = f"test {task.measure_name(task.twin_measure(card))}"
+        measure += "; lower is better" * task.lower_is_better
         attention = card["settings"].get("attention") or card["model"]
         cells = [card["recipe"], f"`{attention}`", measure]
-        digits = 1 if key == "bleu" else 4
-        cells += [figure(row, key, digits) for row in (card, twin)]
+        cells += [task.twin_figure(row, card) for row in (card, twin)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -277,15 +187,6 @@ def costs():
     return "\n".join(lines)
 
 
-def _accuracy(row):
-    return row.get("accuracy_mean", row.get("accuracy"))
-
-
-def _score(row):
-    """Returns the accuracy of a card or of one of its baselines."""
-    return "" if row is None else figure(row, "accuracy", 4)
-
-
 def fill(text, tables):
     """Returns a text with every table put between its marks.
 
@@ -304,10 +205,11 @@ def fill(text, tables):
 
 
 def read_cards(folder):
-    """Returns the parsed cards of the entries in a folder, smoke runs left out."""
+    """Returns the checked cards of the entries in a folder, smoke runs left out."""
     files = sorted(pathlib.Path(folder).glob("[!.]*/card.json"))
     cards = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return [card for card in cards if not card.get("smoke")]
+    pairs = zip(cards, files, strict=True)
+    return [check_card(card, file) for card, file in pairs if not card.get("smoke")]
 
 
 def main(arguments):
@@ -317,9 +219,7 @@ def main(arguments):
     cards = read_cards("saved_models")
     tables = {
         README: {
-            "results": results(cards),
-            "forecasts": forecasts(cards),
-            "translations": translations(cards),
+            **{t.table: results(cards, t.table) for t in TASKS.values()},
             "memory": memory(RESULTS / "memory.csv"),
             "families": families(),
         },

@@ -1,8 +1,8 @@
 """Recipes: train a model of the zoo on a TFDS dataset and publish it.
 
 `attention-zoo train <recipe>` runs one. A recipe is one file,
-`attention_zoo/recipes/<model>_<dataset>.py`, found on disk by its name; the
-modules that start with an underscore are the shared engine. TensorFlow,
+`attention_zoo/recipes/<model>_<dataset>.py`, found on disk; the folders beside it are
+the engine. TensorFlow,
 TensorFlow Datasets, scikit-learn and matplotlib are imported when they are
 needed, never by importing this package.
 """

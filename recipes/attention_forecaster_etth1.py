@@ -50,6 +50,28 @@ RECIPE = Recipe(
     ema=0.98,
 )
 
+VARIANTS = [
+    RECIPE.replace(
+        name="attention_forecaster_etth1_336",
+        lookback=336,
+        about="""\
+attention_forecaster on ett/h1: hourly load and oil temperature, look-back 336.
+
+The settings of attention_forecaster_etth1 with fourteen past days to choose from
+instead of four: an LSTM encoder and decoder, and the attention of Bahdanau et al. 2014
+(https://arxiv.org/abs/1409.0473) that copies days. One model for all four horizons.
+
+    attention-zoo train attention_forecaster_etth1_336 --seeds 3
+
+Time: 32 s a seed on one core of an Intel Xeon, 19 s for the twin.
+Expected: test MSE of at most 0.385 at 96, and below seasonal naive at every horizon.
+Measured: 0.380, 0.409, 0.423, 0.433, over three seeds. In the same run: the linear fit
+0.371, 0.405, 0.427, 0.437, better at 96 and 192 and worse beyond, and without attention
+0.404, 0.436, 0.451, 0.454.
+""",
+    )
+]
+
 
 def space(hp):
     """Returns the values that a tuner may try."""

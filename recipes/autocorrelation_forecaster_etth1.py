@@ -50,6 +50,29 @@ RECIPE = Recipe(
     ema=0.98,
 )
 
+VARIANTS = [
+    RECIPE.replace(
+        name="autocorrelation_forecaster_etth1_336",
+        lookback=336,
+        epochs=4,
+        about="""\
+autocorrelation_forecaster on ett/h1: hourly load and oil temperature, look-back 336.
+
+The settings of autocorrelation_forecaster_etth1 with two weeks of the past instead of
+four days, which suit it better, and half the epochs: the encoder of Autoformer, Wu et
+al. 2021 (https://arxiv.org/abs/2106.13008), with linear heads.
+
+    attention-zoo train autocorrelation_forecaster_etth1_336 --seeds 3
+
+Time: 164 s a seed on one core of an Intel Xeon, 80 s for the twin.
+Expected: test MSE of at most 0.42 at 96, and below seasonal naive at every horizon.
+Measured: 0.401, 0.430, 0.447, 0.455, over three seeds. In the same run: the linear fit
+0.371, 0.405, 0.427, 0.437, and without attention 0.392, 0.422, 0.439, 0.446:
+both win.
+""",
+    )
+]
+
 
 def space(hp):
     """Returns the values that a tuner may try."""

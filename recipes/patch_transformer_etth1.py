@@ -54,6 +54,29 @@ RECIPE = Recipe(
     ema=0.98,
 )
 
+VARIANTS = [
+    RECIPE.replace(
+        name="patch_transformer_etth1_96",
+        expected={"mse_96": 0.40, "mse_192": 0.45, "mse_336": 0.495, "mse_720": 0.51},
+        lookback=96,
+        about="""\
+patch_transformer on ett/h1: hourly load and oil temperature, look-back 96.
+
+The settings of patch_transformer_etth1 at the look-back that most papers compare at:
+PatchTST of Nie et al. 2022 (https://arxiv.org/abs/2211.14730) with a linear skip that
+is the least squares fit, and one model for all four horizons.
+
+    attention-zoo train patch_transformer_etth1_96 --seeds 3
+
+Time: 16 s a seed on one core of an Intel Xeon, 10 s for the twin.
+Expected: test MSE of at most 0.40, 0.45, 0.495, 0.51 at 96, 192, 336, 720.
+Measured: 0.384, 0.435, 0.479, 0.480, over three seeds. In the same run: the linear
+fit 0.384, 0.435, 0.478, 0.480, and without attention 0.384, 0.435, 0.479, 0.479:
+attention adds nothing to the fit.
+""",
+    )
+]
+
 
 def space(hp):
     """Returns the values that a tuner may try."""

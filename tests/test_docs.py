@@ -9,6 +9,8 @@ import pytest
 
 import attention_zoo
 from attention_zoo.recipes.cli import main as _cli
+from attention_zoo.recipes.core.recipe import list_recipes
+from attention_zoo.recipes.tasks import TASKS
 from benchmarks import _pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -86,7 +88,7 @@ def test_commands_exist(command, capsys):
 
 
 def test_commands_name_what_there_is():
-    recipes = {p.stem for p in (ROOT / "recipes").glob("[!_]*.py")}
+    recipes = list_recipes()
     for command in commands(README):
         if command[0] == "attention-zoo" and len(command) > 2:
             assert command[2] in recipes, command
@@ -96,8 +98,8 @@ def test_the_table_of_results_equals_the_cards():
     cards = TABLES["read_cards"](ROOT / "saved_models")
     if not cards:
         pytest.skip("no model has been trained yet")
-    assert between("results") == TABLES["results"](cards)
-    assert between("forecasts") == TABLES["forecasts"](cards)
+    for table in {task.table for task in TASKS.values()}:
+        assert between(table) == TABLES["results"](cards, table)
 
 
 def test_the_tables_of_layers_equal_the_factory():
@@ -154,6 +156,7 @@ def test_translations_table():
     card = {
         "recipe": "some_words",
         "dataset": "words/1.0.0",
+        "kind": "translation",
         "languages": ["de", "en"],
         "metric": "bleu",
         "bleu_mean": 37.25,
@@ -163,8 +166,8 @@ def test_translations_table():
         "parameters": 12345,
         "model_file_mb": 1.5,
     }
-    assert TABLES["results"]([card]) == "No model has been trained yet."
-    row = TABLES["translations"]([card]).splitlines()[-1]
+    assert TABLES["results"]([card]) == "No such model has been trained yet."
+    row = TABLES["results"]([card], "translations").splitlines()[-1]
     assert row == (
         "| [some_words](saved_models/some_words/README.md) | `words/1.0.0`, de to en "
         "| BLEU, chrF | 37.2, 60.5 |  | 11.0, 30.0 | 1 | 12,345 | 1.5 MB |"
@@ -175,6 +178,7 @@ def test_results_table():
     card = {
         "recipe": "some_words",
         "dataset": "words/1.0.0",
+        "kind": "text",
         "accuracy_mean": 0.75,
         "accuracy_std": 0.0125,
         "seeds": [{}, {}, {}],
@@ -194,11 +198,12 @@ def test_results_table():
 
 def test_forecasts_table():
     """Look-backs never share a table; a card of accuracies is in none."""
-    words = {"recipe": "some_words", "accuracy_mean": 0.75}
+    words = {"recipe": "some_words", "kind": "text", "accuracy_mean": 0.75}
     cards = [
         {
             "recipe": f"some_load_{lookback}",
             "dataset": "load/1.0.0",
+            "kind": "series",
             "lookback": lookback,
             "horizons": [2, 5],
             "mse_2_mean": 0.25,
@@ -210,9 +215,10 @@ def test_forecasts_table():
         }
         for lookback in (336, 96)
     ]
-    table = TABLES["forecasts"]([words, *cards])
+    table = TABLES["results"]([words, *cards], "forecasts")
     assert "some_words" not in table
-    assert TABLES["forecasts"]([words]) == "No forecaster has been trained yet."
+    none = TABLES["results"]([words], "forecasts")
+    assert none == "No such model has been trained yet."
     short, long = table.split("\n\n`load/1.0.0`, look-back 336")
     assert short.startswith("`load/1.0.0`, look-back 96, test MSE at each horizon:")
     assert "some_load_336" not in short

@@ -1,4 +1,4 @@
-"""card.json, and the model card README.md that is rendered from it."""
+"""card.json, and the model card README.md that is rendered from it by Jinja."""
 
 import datetime
 import hashlib
@@ -13,14 +13,7 @@ import tempfile
 
 import numpy as np
 
-from attention_zoo.recipes.cards.measure import peak_memory_mb
-from attention_zoo.recipes.tasks.images import card as _card_images
-from attention_zoo.recipes.tasks.series import card as _card_series
-from attention_zoo.recipes.tasks.translation import card as _card_translation
-
-__all__ = ["measurements", "over_seeds", "peak_memory_mb", "render", "write"]
-
-OTHER_KINDS = {"series": _card_series, "translation": _card_translation}
+TEMPLATE = "card.md.jinja"
 PACKAGES = ("attention-zoo", "keras", "tensorflow", "tensorflow-datasets", "numpy")
 
 
@@ -125,182 +118,33 @@ def write(folder, card, recipe):
 
 
 def render(card, recipe):
-    """Returns the model card as Markdown."""
-    introduction, results, use, figures = _introduction, _results, _use, _figures
-    if recipe.kind in OTHER_KINDS:
-        own = OTHER_KINDS[recipe.kind]
-        introduction, results = own.introduction, own.results
-        use, figures = own.use, own.figures
-    elif recipe.kind == "images":
-        use, figures = _card_images.use, _card_images.figures
-    return "\n".join(
-        [
-            f"# {card['recipe']}",
-            "",
-            *introduction(card),
-            *_warnings(card, recipe),
-            *results(card),
-            *use(card),
-            *_cost(card),
-            *figures(card),
-        ]
+    """Returns the model card as Markdown.
+
+    It is made from the template of the recipe's kind of task, or from the common one
+    where the kind has none.
+
+    Args:
+        card: The card.
+        recipe: The `Recipe`.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(read_template),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    name = f"{recipe.task.package}/{TEMPLATE}"
+    if read_template(name) is None:
+        name = f"attention_zoo.recipes.cards/{TEMPLATE}"
+    template = environment.get_template(name)
+    return template.render(card=card, recipe=recipe, task=recipe.task)
 
 
-def _introduction(card):
-    return [
-        f"The model `{card['model']}` trained on `{card['dataset']}`: raw inputs in, "
-        f"probabilities of {', '.join(card['classes'])} out. "
-        f"{card['parameters']:,} parameters, {card['model_file_mb']} MB.",
-        "",
-    ]
-
-
-def _warnings(card, recipe):
-    lines = []
-    if card["smoke"]:
-        lines += [
-            "**A smoke run on a handful of examples: the figures mean nothing.**",
-            "",
-        ]
-    if recipe.synthetic:
-        lines += [
-            f"**{recipe.dataset} is synthetic**, generated text: the figures say what "
-            "the model can learn, not how it does on real text.",
-            "",
-        ]
-    return lines
-
-
-def _results(card):
-    several = len(card["seeds"]) > 1
-    lines = ["## Test accuracy", ""]
-    if several:
-        lines += ["| | mean | spread | seeds |", "| --- | --- | --- | --- |"]
-    else:
-        lines += ["| | accuracy |", "| --- | --- |"]
-    for name, row in {card["model"]: card, **card["baselines"]}.items():
-        cells = [name, f"{row.get('accuracy_mean', row.get('accuracy')):.4f}"]
-        if several:
-            cells.append(f"{row['accuracy_std']:.4f}" if "accuracy_std" in row else "")
-            seeds = [f"{run['accuracy']:.4f}" for run in row.get("seeds", [])]
-            cells.append(", ".join(seeds))
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *_winners(card), _selection(card, several), ""]
-    if "image_shape" in card:
-        return [*lines, *_card_images.correlation(card)]
-    return [*lines, *_marked(card["attention"]), *_correlation(card["attention"])]
-
-
-def _winners(card):
-    """Returns which baselines are more accurate than the model."""
-    own = card["accuracy_mean"]
-    accuracy = {
-        name: row.get("accuracy_mean", row.get("accuracy"))
-        for name, row in card["baselines"].items()
-    }
-    better = [f"`{n}` ({a:.4f})" for n, a in accuracy.items() if a > own]
-    if not better:
-        return []
-    return [f"**More accurate than the model ({own:.4f}): {', '.join(better)}.**", ""]
-
-
-def _selection(card, several):
-    """Returns how the published model was picked, and what the twin is."""
-    seed = card["published_seed"]
-    if several:
-        published = (
-            f"`model.keras` is seed {seed}, the best on validation: test accuracy "
-            f"{card['metrics']['accuracy']:.4f}. Epoch and seed were picked on "
-            "validation, the test split was measured at the end. The spread is the "
-            "standard deviation over seeds."
-        )
-    else:
-        published = (
-            f"One seed was trained, {seed}; how far others would lie from it was not "
-            "measured. The epoch was picked on validation, the test split was "
-            "measured at the end."
-        )
-    if "no_attention" in card["baselines"]:
-        twin = "with the mean over the words in place of attention"
-        if "image_shape" in card:
-            twin = "without attention"
-        published += f" `no_attention` is the same model {twin}."
-    return published
-
-
-def _marked(attention):
-    if "marked_mass" not in attention:
-        return []
-    return [
-        f"Of the attention, {attention['marked_mass']:.1%} falls on the words that "
-        f"decide the label (on {attention['marked_texts']} test texts); uniform "
-        f"weights would put {attention['uniform_mass']:.1%} there.",
-        "",
-    ]
-
-
-def _correlation(attention):
-    if attention.get("rank_correlation") is None:
-        return []
-    return [
-        "Spearman's correlation of a word's attention with how far the prediction "
-        f"moves without the word: {attention['rank_correlation']:.2f} (mean over "
-        f"{attention['rank_correlation_texts']} test texts).",
-        "",
-    ]
-
-
-def _use(card):
-    name = card["recipe"]
-    return [
-        "## Use",
-        "",
-        "```python",
-        "import attention_zoo",
-        "import keras",
-        "",
-        f'model = keras.models.load_model("saved_models/{name}/model.keras")',
-        'model(keras.ops.convert_to_tensor(["all in all the film was good"]))',
-        "```",
-        "",
-        "```",
-        f'attention-zoo predict {name} "all in all the film was good"',
-        f"attention-zoo export {name}    # a SavedModel for plain TensorFlow",
-        card["command"] + "    # trains it again",
-        "```",
-        "",
-    ]
-
-
-def _cost(card):
-    memory, machine = card["peak_memory_mb"], card["hardware"]
-    seconds = np.mean([run["seconds"] for run in card["seeds"]])
-    return [
-        "## Cost",
-        "",
-        f"Measured on {machine['processor']}, {machine['cores']} "
-        f"core{'s' * (machine['cores'] != 1)}.",
-        "",
-        "| | peak memory | time |",
-        "| --- | --- | --- |",
-        f"| training | {memory['training']} MB | {seconds:.0f} s a seed, "
-        f"{card['seconds']['total']:.0f} s for the whole command with baselines |",
-        f"| one prediction | {memory['single_prediction']} MB | "
-        f"{card['single_prediction_ms']} ms, the median of 50 |",
-        "",
-        "The prediction is of one raw input through the SavedModel, in a process of "
-        "its own with TensorFlow alone, whose memory is included.",
-        "",
-    ]
-
-
-def _figures(card):
-    return [
-        "## Pictures",
-        "",
-        "![Accuracy and loss by epoch](curves.png)",
-        "",
-        "![Six test examples, words shaded by attention](attention.png)",
-        "",
-    ]
+def read_template(name):
+    """Returns the template `package/file`, or None where there is no such file."""
+    package, _, file = name.partition("/")
+    found = importlib.resources.files(package) / file
+    return found.read_text(encoding="utf-8") if found.is_file() else None

@@ -3,7 +3,6 @@
 import warnings
 
 import attention_zoo
-from attention_zoo.recipes.tasks.translation import scores as _scores
 
 
 def save(figure, path):
@@ -61,27 +60,3 @@ def attention(path, servable, inputs, names):
     """
     explanation = attention_zoo.explain(servable, inputs, class_names=names)
     save(explanation.plot(), path)
-
-
-def bleu_by_length(path, runs, twins):
-    """Draws BLEU by the length of the source, model and twin.
-
-    Args:
-        path: File to write.
-        runs: List of `Run`s of the model.
-        twins: List of `Run`s of the twin without attention.
-    """
-    from matplotlib.figure import Figure
-
-    names = _scores.group_names()
-    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for label, group, color in (("model", runs, "C0"), ("no attention", twins, "C1")):
-        for i, run in enumerate(group):
-            scores = [run.test.get(f"bleu_{name}", float("nan")) for name in names]
-            axes.plot(scores, "o-", color=color, label=label if i == 0 else None)
-    labels = [name.replace("_up", " +").replace("_", " to ") for name in names]
-    axes.set_xticks(range(len(names)), labels)
-    axes.set(xlabel="words of the source", ylabel="BLEU on test", ylim=(0, None))
-    axes.legend()
-    save(figure, path)

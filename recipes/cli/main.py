@@ -16,6 +16,7 @@ from attention_zoo.recipes.cli import translate as _translate
 from attention_zoo.recipes.cli import tune as _tune
 from attention_zoo.recipes.core.errors import UserError, one_line, unknown
 from attention_zoo.recipes.distributed import launcher as _launch
+from attention_zoo.recipes.tasks import TASKS
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,20 +126,9 @@ def _add_data_dir(command):
     )
 
 
-def _add_interpolate(command):
-    command.add_argument(
-        "--interpolate",
-        action="store_true",
-        help="fill empty cells of a CSV file on a line between their neighbours",
-    )
-
-
-def _add_resize(command):
-    command.add_argument(
-        "--resize",
-        action="store_true",
-        help="scale images to the size that the model takes",
-    )
+def _add_task_options(command):
+    for task in TASKS.values():
+        task.add_arguments(command)
 
 
 def _list(commands):
@@ -273,8 +263,7 @@ def _predict(commands):
         help="a text (default: each line of stdin), FILE.csv for a forecaster, or "
         "FILE.png for an image model (or .jpg, several)",
     )
-    _add_interpolate(command)
-    _add_resize(command)
+    _add_task_options(command)
 
 
 def _translate_(commands):
@@ -303,8 +292,7 @@ def _explain(commands):
         help="a text, FILE.csv for a forecaster, or FILE.png for an image model (or "
         ".jpg, several)",
     )
-    _add_interpolate(command)
-    _add_resize(command)
+    _add_task_options(command)
     command.add_argument(
         "--out",
         default="explanation.png",

@@ -8,8 +8,9 @@ import attention_zoo
 from attention_zoo import layers
 from attention_zoo.layers.registry import FAMILIES, attention_class
 from attention_zoo.pretrained import PretrainedError, find
-from attention_zoo.recipes.core import recipe as _recipe
-from attention_zoo.recipes.core.errors import unknown
+from attention_zoo.recipes.cards.schema import read_card
+from attention_zoo.recipes.core.errors import UserError, unknown
+from attention_zoo.recipes.core.recipe import describe, get_recipe, list_recipes
 from attention_zoo.registry import get_builder
 
 
@@ -39,8 +40,8 @@ def names_by_kind():
             for name in attention_zoo.list_models()
         },
         "recipes": {
-            name: lambda name=name: summary(_recipe.recipe_module(name))
-            for name in _recipe.list_recipes()
+            name: lambda name=name: first_line(describe(name))
+            for name in list_recipes()
         },
         "trained models": {
             name: lambda name=name: "; ".join(card_lines(name)[:2])
@@ -90,16 +91,16 @@ def show_model(name):
 
 
 def show_recipe(name):
-    """Returns lines on a recipe: docstring, model, data, settings."""
-    if name not in _recipe.list_recipes():
+    """Returns lines on a recipe: what is known of it, model, data, settings."""
+    if name not in list_recipes():
         return None
-    module = _recipe.recipe_module(name)
-    settings = module.RECIPE.settings()
+    recipe = get_recipe(name)
+    settings = recipe.settings()
     width = max(map(len, settings))
     return [
-        f"recipe {name}: {module.RECIPE.model} on {module.RECIPE.dataset}",
+        f"recipe {name}: {recipe.model} on {recipe.dataset}",
         "",
-        (inspect.getdoc(module) or "").rstrip(),
+        describe(name).rstrip(),
         "",
         "Settings (train --set KEY=VALUE):",
         *(f"    {key:{width}}  {value}" for key, value in settings.items()),
@@ -120,8 +121,8 @@ def show_trained(name):
 def card_lines(name):
     """Returns the main facts of an entry's card, one a line; score and data first."""
     try:
-        card = find(name).card
-    except PretrainedError as error:
+        card = read_card(find(name), need_kind=False)
+    except (PretrainedError, UserError) as error:
         return [f"unusable: {error}"]
     lines, metrics = [], card.get("metrics", {})
     if metrics:
@@ -181,5 +182,9 @@ def layers_by_class():
 
 def summary(documented):
     """Returns the first line of a docstring, without its full stop."""
-    lines = (inspect.getdoc(documented) or "").splitlines()
-    return lines[0].rstrip(".") if lines else ""
+    return first_line(inspect.getdoc(documented) or "")
+
+
+def first_line(text):
+    """Returns the first line of a text, without its full stop."""
+    return text.partition("\n")[0].rstrip(".")

@@ -3,13 +3,9 @@
 import sys
 
 from attention_zoo.pretrained import find
-from attention_zoo.recipes.cli.commands import (
-    need_tensorflow,
-    readable,
-    text_chunks,
-    warn_of_cut,
-)
 from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.tasks.base import need_tensorflow
+from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks, warn_of_cut
 
 
 def add_arguments(command):
@@ -47,13 +43,8 @@ def translate(args):
     translator = open_translator(entry, args.beam, args.num_best)
     code = 0
     for chunk in text_chunks(args.text):
-        texts = {}
-        for place, raw in chunk:
-            try:
-                texts[place] = readable(place, raw)
-            except UserError as error:
-                print(f"attention-zoo: error: {error}", file=sys.stderr)
-                code = 2
+        texts = readable_texts(chunk)
+        code = code if len(texts) == len(chunk) else 2
         found = dict(zip(texts, translator([*texts.values()]), strict=True))
         for place, translation in found.items():
             warn_of_cut(place, translation)

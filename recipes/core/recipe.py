@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib
+import inspect
 import math
 import pkgutil
 import types
@@ -10,6 +11,19 @@ import types
 import attention_zoo.layers
 import attention_zoo.recipes
 from attention_zoo.recipes.core.errors import UserError, unknown
+from attention_zoo.recipes.tasks import TASKS
+
+# Fields that are not settings.
+FIXED = (
+    "name",
+    "model",
+    "kind",
+    "expected",
+    "config",
+    "pipeline",
+    "synthetic",
+    "about",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +34,7 @@ class Recipe:
         name: The recipe's name, which is its file's name.
         model: Name of the model in the zoo.
         dataset: Name of the TFDS dataset.
-        kind: Kind of data, the module of `attention_zoo.recipes.tasks`.
+        kind: Kind of task, a folder of `attention_zoo.recipes.tasks`.
         expected: Dict of the test metrics that the recipe promises.
         config: Dict of the model's arguments.
         pipeline: Dict of the pipeline's own values, e.g. `max_length`.
@@ -36,6 +50,7 @@ class Recipe:
         label_smoothing: Share of the target spread over all classes.
         ema: Momentum of the averaged weights; 0 switches averaging off.
         synthetic: Whether the data are generated, which the card then says.
+        about: What is known of a variant; of a file's `RECIPE` the docstring says it.
     """
 
     name: str
@@ -57,6 +72,7 @@ class Recipe:
     label_smoothing: float = 0.0
     ema: float = 0.0
     synthetic: bool = False
+    about: str = ""
 
     def __post_init__(self):
         for key in ("batch_size", "epochs", "learning_rate"):
@@ -76,13 +92,17 @@ class Recipe:
                     f"received {getattr(self, key)}"
                 )
 
+    @property
+    def task(self):
+        """The `Task` of the recipe's kind."""
+        return TASKS[self.kind]
+
     def settings(self):
         """Returns the dict of all values that `--set` may change."""
-        fixed = {"name", "model", "kind", "expected", "config", "pipeline", "synthetic"}
         own = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in fixed
+            if field.name not in FIXED
         }
         return {**own, **self.config, **self.pipeline}
 
@@ -156,28 +176,41 @@ def parse_attention(text):
 
 def list_recipes():
     """Returns the sorted names of all recipes on disk."""
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(attention_zoo.recipes.__path__)
-        if not module.name.startswith("_") and not module.ispkg
-    )
+    return sorted(_files_by_recipe())
 
 
 def recipe_module(name) -> types.ModuleType:
-    """Returns the module of a recipe: `RECIPE`, `space` and the docstring."""
-    if name not in list_recipes():
-        raise unknown("recipe", name, list_recipes())
-    return importlib.import_module(f"attention_zoo.recipes.{name}")
+    """Returns the module that holds a recipe, with its `space`."""
+    found = _files_by_recipe()
+    if name not in found:
+        raise unknown("recipe", name, found)
+    return found[name]
 
 
 def get_recipe(name):
     """Returns the `Recipe` of a name."""
-    return recipe_module(name).RECIPE
+    return next(r for r in _recipes_in(recipe_module(name)) if r.name == name)
+
+
+def describe(name):
+    """Returns the text on a recipe: what it is, what it costs, what was measured."""
+    return get_recipe(name).about or inspect.getdoc(recipe_module(name)) or ""
+
+
+def _files_by_recipe():
+    """Returns `{name: module}`; a file holds a `RECIPE` and maybe `VARIANTS` of it."""
+    modules = (
+        importlib.import_module(f"attention_zoo.recipes.{module.name}")
+        for module in pkgutil.iter_modules(attention_zoo.recipes.__path__)
+        if not module.name.startswith("_") and not module.ispkg
+    )
+    return {recipe.name: m for m in modules for recipe in _recipes_in(m)}
+
+
+def _recipes_in(module):
+    return [module.RECIPE, *getattr(module, "VARIANTS", ())]
 
 
 def load_pipeline(recipe, data_dir=None, smoke=False):
     """Returns the pipeline of a recipe, its data loaded."""
-    module = importlib.import_module(
-        f"attention_zoo.recipes.tasks.{recipe.kind}.pipeline"
-    )
-    return module.Pipeline(recipe, data_dir=data_dir, smoke=smoke)
+    return recipe.task.pipeline(recipe, data_dir=data_dir, smoke=smoke)

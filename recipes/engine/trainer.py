@@ -93,10 +93,11 @@ def train(
         again = {"starts": kept.starts} if kept.starts > 1 else {}
         card = {
             "recipe": recipe.name,
+            "kind": recipe.kind,
             "model": recipe.model,
             "dataset": pipeline.dataset,
             "smoke": smoke,
-            **{name: getattr(pipeline, name) for name in pipeline.FACTS},
+            **{name: getattr(pipeline, name) for name in recipe.task.facts},
             **_card.over_seeds(runs),
             "published_seed": best.seed,
             "metrics": best.test,
@@ -164,10 +165,9 @@ def write_files(folder, pipeline, servable, runs, twins):
     _plots.curves(folder / "curves.png", runs, twins)
     if pipeline.shows_attention:
         inputs, _ = pipeline.examples(6)
-        names = getattr(pipeline, pipeline.FACTS[0])
+        names = pipeline.output_names
         _plots.attention(folder / "attention.png", servable, inputs, names)
-    if hasattr(pipeline, "draw"):
-        pipeline.draw(folder, runs, twins)
+    pipeline.draw(folder, runs, twins)
     _export.write_models(servable, folder, pipeline.raw("test")[0][:64])
 
 

@@ -1,22 +1,37 @@
-"""Input pipelines, one module for each kind of data (`Recipe.kind`).
+"""Kinds of tasks: each is a folder here, found on disk, behind one class.
 
-A pipeline module holds a class `Pipeline(recipe, data_dir=None, smoke=False)`:
-
-* `dataset`: name and version of the data, for the card;
-* `FACTS`: names of attributes that the card takes over; the first is `classes`, in the
-  order of the model's outputs, or `variates`;
-* `JIT_COMPILE`: whether XLA compiles the training;
-* `shows_attention`: whether the model has attention to draw;
-* `model_config()`: arguments of the model that only the data decide;
-* `batches(split, seed=None, first_pass=0)`: `tf.data` batches of "train" or
-  "validation"; `(seed, number of the pass)` decides what a pass of training draws;
-* `loss()` and `metrics()`: what the core is compiled with;
-* `score(logs)`: what picks the epoch and the seed; the greatest wins;
-* `servable(core)`: the model people load, from raw inputs to outputs;
-* `raw(split)`: raw inputs and labels of "validation" or "test";
-* `evaluate(model, split, sample=None)`: dict of metrics, of a core or a servable;
-* `baselines()`: functions by name, each giving a dict of test metrics;
-* `attention_report(servable)`: dict of what is known about the weights;
-* `examples(count)`: raw test inputs for the attention picture;
-* `draw(folder, runs, twins)`: pictures of its own, if it has any.
+`TASKS` maps the name of a kind, which is the name of its folder, to its `Task`. Listing
+the names imports nothing; a task's module is imported when the task is first asked for,
+and TensorFlow only with the data.
 """
+
+import collections.abc
+import importlib
+import pkgutil
+
+from attention_zoo.recipes.core.errors import unknown
+
+__all__ = ["TASKS"]
+
+
+class _Tasks(collections.abc.Mapping):
+    """The tasks by the names of their kinds, in alphabetical order."""
+
+    def __iter__(self):
+        names = (m.name for m in pkgutil.iter_modules(__path__) if m.ispkg)
+        return iter(sorted({*names}))
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+    def __contains__(self, kind):
+        return any(kind == name for name in self)
+
+    def __getitem__(self, kind):
+        """Returns the `Task` of a kind, or raises `UserError` with the near names."""
+        if kind not in self:
+            raise unknown("kind of task", str(kind), self)
+        return importlib.import_module(f"{__name__}.{kind}.task").TASK
+
+
+TASKS = _Tasks()

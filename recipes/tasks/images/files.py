@@ -6,97 +6,10 @@ import warnings
 
 import numpy as np
 
-from attention_zoo.interpret.base import class_probabilities
-from attention_zoo.interpret.images import MOST_DRAWN
-from attention_zoo.recipes.core.errors import UserError, one_line
+from attention_zoo.recipes.core.errors import UserError
 
 FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB"}  # of Pillow, by the channels that a model takes
-FILES_AT_ONCE = 64  # to predict together
-
-
-def takes_images(entry):
-    """Returns whether an entry's card is that of an image model."""
-    return "image_shape" in entry.card
-
-
-# === Commands ===
-
-
-def read_images(entry, files, resize=False):
-    """Returns image files as `(B, H, W, C)` raw pixels, or raises `UserError`.
-
-    Args:
-        entry: The `Entry` of an image model.
-        files: List of paths.
-        resize: As in `read_image`.
-    """
-    _check_count(entry, files)
-    shape = entry.card["image_shape"]
-    return np.stack([read_image(file, shape, resize) for file in files])
-
-
-def print_classes(entry, files, resize=False):
-    """Prints class, probability and file name of each image that can be read.
-
-    Args:
-        entry: The `Entry` of an image model.
-        files: List of paths.
-        resize: As in `read_image`.
-
-    Returns:
-        The exit code: 0, or 2 if a file could not be read, which stderr names.
-    """
-    _check_count(entry, files)
-    model, code, names = None, 0, entry.card.get("classes")
-    for start in range(0, len(files), FILES_AT_ONCE):
-        pixels, read = [], []
-        for file in files[start : start + FILES_AT_ONCE]:
-            try:
-                pixels.append(read_image(file, entry.card["image_shape"], resize))
-                read.append(file)
-            except UserError as error:
-                print(f"attention-zoo: error: {one_line(error)}", file=sys.stderr)
-                code = 2
-        if not read:
-            continue
-        model = model or entry.load()
-        rows = class_probabilities(model(np.stack(pixels), training=False))
-        for file, row in zip(read, rows, strict=True):
-            best = int(row.argmax())
-            name = names[best] if names else f"class {best}"
-            print(f"{name}\t{row[best]:.4f}\t{_printable(file)}")
-        sys.stdout.flush()
-    return code
-
-
-def check_target(out, files):
-    """Raises `UserError` where the picture would replace one of the images.
-
-    Args:
-        out: Path of the picture.
-        files: List of paths that exist.
-    """
-    if out.exists() and any(out.samefile(file) for file in files):
-        raise UserError(f"{out} is one of the images: give the picture another --out")
-    if len(files) > MOST_DRAWN:
-        print(
-            f"{out} shows the first {MOST_DRAWN} of {len(files)} images",
-            file=sys.stderr,
-        )
-
-
-def _check_count(entry, files):
-    if not files:
-        raise UserError(f"{entry.name} takes PNG or JPEG files, received none")
-
-
-def _printable(file):
-    """Returns a file's name for a line of the output."""
-    return "".join(c if c.isprintable() else "?" for c in str(file))
-
-
-# === Files ===
 
 
 def read_image(path, shape, resize=False):

@@ -2,7 +2,6 @@
 
 import itertools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -33,13 +32,8 @@ class Pipeline(Classification):
         smoke: Whether to take a handful of generated images instead of the data.
     """
 
-    FACTS = ("classes", "image_shape")
-    JIT_COMPILE = False  # XLA's convolutions are slower on a CPU
-    shows_attention = True
-
     def __init__(self, recipe, data_dir=None, smoke=False):
-        self.recipe = recipe
-        self.options = recipe.pipeline
+        super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
         self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
@@ -82,9 +76,6 @@ class Pipeline(Classification):
             "input_shape": tuple(self.image_shape),
         }
 
-    def initialise(self, model):
-        """Leaves a fresh model as it is."""
-
     def batches(self, split, seed=None, first_pass=0):
         """Returns `(pixels, one-hot labels)` batches: `(B, H, W, C)`, `(B, classes)`.
 
@@ -120,11 +111,7 @@ class Pipeline(Classification):
         dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
-    # === The model that people load ===
-
-    def servable(self, core):
-        """Returns the model under the recipe's name: it takes raw pixels already."""
-        return keras.Model(core.input, core.output, name=self.recipe.name)
+    # === Measurements ===
 
     def evaluate(self, model, split, sample=None):
         """Returns the accuracy of a model on a split.

@@ -1,4 +1,4 @@
-"""Baselines of forecasting, measured in the same run as the model.
+"""Errors of forecasts, and the baselines measured in the same run as the model.
 
 Windows are standardised arrays `(N, L, C)` with targets `(N, H, C)` that are NaN behind
 the end of their split.
@@ -29,6 +29,28 @@ def errors(forecasts, targets, horizons):
             gap = np.abs(forecasts[whole, :h] - targets[whole, :h], dtype="float64")
             found[f"{name}_{h}"] = float((gap**power).mean())
     return found
+
+
+def quantile_errors(forecasts, targets, horizons, quantiles):
+    """Returns `pinball_<h>` and `coverage_<h>` over the windows that hold a horizon.
+
+    Args:
+        forecasts: Array `(N, H, C, Q)`.
+        targets: Array `(N, H, C)`, NaN behind the end of the split.
+        horizons: Rising integers.
+        quantiles: The `Q` levels.
+    """
+    losses, coverages = {}, {}
+    levels = np.asarray(quantiles)
+    for h in horizons:
+        whole = np.isfinite(targets[:, h - 1]).all(axis=-1)
+        truth, rows = targets[whole, :h, :, None], forecasts[whole, :h]
+        gap = truth - rows
+        loss = np.maximum(levels * gap, (levels - 1) * gap).mean(dtype="float64")
+        losses[f"pinball_{h}"] = float(loss)
+        inside = (rows[..., :1] <= truth) & (truth <= rows[..., -1:])
+        coverages[f"coverage_{h}"] = float(inside.mean())
+    return losses | coverages
 
 
 def seasonal_naive(inputs, horizon, season):

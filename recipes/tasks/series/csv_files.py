@@ -38,8 +38,8 @@ def read_series(path, variates, rows=1, step=None, interpolate=False):
     found = check_regular(dates, places)
     if step is not None and found != step:
         raise UserError(
-            f"{path} has a row every {_span(found)}, the model was trained on a row "
-            f"every {_span(step)}"
+            f"{path} has a row every {span(found)}, the model was trained on a row "
+            f"every {span(step)}"
         )
     values = np.array(cells, dtype="float64")
     gaps = np.argwhere(np.isnan(values))
@@ -159,8 +159,8 @@ def check_regular(dates, places):
     for wrong in np.flatnonzero(steps != usual)[:1]:
         raise UserError(
             f"{places[wrong + 1]}: the time stamp {_stamp(dates[wrong + 1])} comes "
-            f"{_span(int(steps[wrong]))} after the one before it, most others "
-            f"{_span(usual)}"
+            f"{span(int(steps[wrong]))} after the one before it, most others "
+            f"{span(usual)}"
         )
     return usual
 
@@ -190,7 +190,7 @@ def _stamp(date):
     return str(date).replace("T", " ")
 
 
-def _span(seconds):
+def span(seconds):
     """Returns seconds as words, e.g. `15 minutes`."""
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds % size == 0:

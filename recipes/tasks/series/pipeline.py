@@ -6,22 +6,21 @@ import itertools
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
-from attention_zoo.recipes.tasks.series import baselines as _baselines_series
-from attention_zoo.recipes.tasks.series import csv_files as _tables
+from attention_zoo.recipes.tasks import base
+from attention_zoo.recipes.tasks.series import baselines, csv_files
+from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
 from attention_zoo.recipes.tasks.shared import mean_correlation, predict
 
 SPLITS = ("train", "validation", "test")
-LOSSES = ("mse", "mae", "huber")
 START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
 SMOKE_VARIATES = ["load", "heat", "wind"]
 
 
-class Pipeline:
+class Pipeline(base.Pipeline):
     """A series of one TFDS dataset, in the form that training and export need.
 
     The data set has a feature `date` and scalars, the variates; its examples are rows
@@ -46,12 +45,8 @@ class Pipeline:
         smoke: Whether to take a short generated series instead of the data.
     """
 
-    FACTS = ("variates", "lookback", "horizons", "step_seconds", "interpolated")
-    JIT_COMPILE = False  # XLA took longer to compile than it saved
-
     def __init__(self, recipe, data_dir=None, smoke=False):
-        self.recipe = recipe
-        self.options = recipe.pipeline
+        super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
         self.lookback = self.options["lookback"]
         self.horizons = list(self.options["horizons"])
@@ -64,8 +59,8 @@ class Pipeline:
         else:
             dates, self.rows = self._read(data_dir)
         places = [f"data set '{self.dataset}', row {i}" for i in range(len(dates))]
-        self.step_seconds = _tables.check_regular(
-            _tables.parse_dates(dates, places), places
+        self.step_seconds = csv_files.check_regular(
+            csv_files.parse_dates(dates, places), places
         )
         self._fill()
         train = self.rows["train"].astype("float64")
@@ -107,7 +102,7 @@ class Pipeline:
         print(f"{self.dataset}: {self.interpolated} gaps filled", flush=True)
         for name, rows in self.rows.items():
             where = f"dataset '{self.dataset}', {name}"
-            self.rows[name] = _tables.fill_gaps(rows, self.variates, where)
+            self.rows[name] = csv_files.fill_gaps(rows, self.variates, where)
 
     def window_count(self, split, horizon):
         """Returns how many windows of a split hold a horizon whole."""
@@ -145,6 +140,11 @@ class Pipeline:
         picked = np.linspace(0, last, count).astype(int)
         return self._unscaled(inputs[picked]), self._unscaled(targets[picked])
 
+    @property
+    def output_names(self):
+        """The names of the variates."""
+        return self.variates
+
     # === Training ===
 
     def model_config(self):
@@ -172,7 +172,7 @@ class Pipeline:
     def _linear(self):
         """The linear baseline, fitted on train with ridges picked on validation."""
         parts = self.windows("train"), self.windows("validation")
-        return _baselines_series.LinearForecaster(self.horizons).fit(*parts)
+        return baselines.LinearForecaster(self.horizons).fit(*parts)
 
     def loss(self):
         """Returns the loss, the mean over the horizons."""
@@ -238,12 +238,13 @@ class Pipeline:
             series, restore(core(standardise(series))), name=self.recipe.name
         )
 
-    def evaluate(self, model, split):
+    def evaluate(self, model, split, sample=None):
         """Returns MSE and MAE at each horizon, on standardised values.
 
         Args:
             model: A core model of standardised windows, or one that takes raw ones.
             split: `"validation"` or `"test"`.
+            sample: Number of windows, spread evenly over the split. Defaults to all.
 
         Returns:
             Dict of `mse_<h>` and `mae_<h>`; for a model of quantiles also
@@ -251,6 +252,9 @@ class Pipeline:
             values between the outermost two.
         """
         inputs, targets = self.windows(split)
+        if sample:
+            picked = np.linspace(0, len(inputs) - 1, sample).astype(int)
+            inputs, targets = inputs[picked], targets[picked]
         takes_raw = any(layer.name == "standardise" for layer in model.layers)
         forecasts = predict(model, self._unscaled(inputs) if takes_raw else inputs)
         if takes_raw:
@@ -258,11 +262,13 @@ class Pipeline:
             forecasts = forecasts - self.mean.reshape(axes)
             forecasts = (forecasts / self.deviation.reshape(axes)).astype("float32")
         if self.quantiles is None:
-            return _baselines_series.errors(forecasts, targets, self.horizons)
+            return baselines.errors(forecasts, targets, self.horizons)
         middle = forecasts[..., list(self.quantiles).index(0.5)]
         return {
-            **_baselines_series.errors(middle, targets, self.horizons),
-            **quantile_errors(forecasts, targets, self.horizons, self.quantiles),
+            **baselines.errors(middle, targets, self.horizons),
+            **baselines.quantile_errors(
+                forecasts, targets, self.horizons, self.quantiles
+            ),
         }
 
     def baselines(self):
@@ -270,10 +276,10 @@ class Pipeline:
         test = self.windows("test")
         season = min(self.options["season"], self.lookback)
         return {
-            "seasonal_naive": lambda: _baselines_series.measure_seasonal_naive(
+            "seasonal_naive": lambda: baselines.measure_seasonal_naive(
                 test, self.horizons, season
             ),
-            "linear": lambda: _baselines_series.measure_linear(
+            "linear": lambda: baselines.measure_linear(
                 self._linear, test, self.horizons
             ),
         }
@@ -301,121 +307,6 @@ class Pipeline:
             **mean_correlation(explanation.occlusion(), "windows"),
             "parts": explanation.kind_of(explanation.default_layer),
         }
-
-
-# === Loss and metrics ===
-
-
-class HorizonLoss(keras.losses.Loss):
-    """The mean over horizons of a forecast's loss up to each.
-
-    Step `t` has the weight `mean over horizons h of (t < h) / h`. Targets that are NaN
-    have none.
-
-    Args:
-        horizons: Rising integers.
-        kind: One of `LOSSES`, for point forecasts.
-        quantiles: None, or the levels of the forecast's last axis: the pinball loss.
-    """
-
-    def __init__(self, horizons, kind, quantiles=None, name="loss"):
-        super().__init__(name=name)
-        self.kind, self.quantiles = kind, quantiles
-        steps = np.arange(max(horizons))
-        weights = np.mean([(steps < h) / h for h in horizons], axis=0)
-        self.weights = weights.astype("float32")[:, None]  # (H, 1)
-
-    def call(self, y_true, y_pred):
-        known = ops.isfinite(y_true)
-        y_true = ops.where(known, y_true, ops.zeros_like(y_true))
-        known = ops.cast(known, "float32")
-        if self.quantiles is None:
-            loss = point_loss(y_pred - y_true, self.kind)
-        else:
-            loss = pinball(y_true, y_pred, self.quantiles)
-        loss = ops.sum(loss * known * self.weights, axis=(1, 2))  # (B,)
-        # A window that ends with its split has fewer steps: its weights are shared out.
-        whole = ops.mean(ops.sum(known * self.weights, axis=1), axis=-1)
-        return loss / (whole * y_true.shape[2])
-
-
-def point_loss(gap, kind):
-    """Returns the loss of each difference, of one of `LOSSES`."""
-    if kind == "mse":
-        return ops.square(gap)
-    size = ops.abs(gap)
-    if kind == "mae":
-        return size
-    return ops.where(size < 1, 0.5 * ops.square(gap), size - 0.5)
-
-
-def pinball(y_true, y_pred, quantiles):
-    """Returns the mean over levels of `max(q (y - f), (q - 1) (y - f))`.
-
-    Args:
-        y_true: Tensor `(B, H, C)`.
-        y_pred: Tensor `(B, H, C, Q)`.
-        quantiles: The `Q` levels.
-    """
-    gap = ops.expand_dims(y_true, -1) - y_pred
-    levels = np.asarray(quantiles, dtype="float32")
-    return ops.mean(ops.maximum(levels * gap, (levels - 1) * gap), axis=-1)
-
-
-class HorizonError(keras.metrics.Metric):
-    """The mean over horizons of the mean square error of the windows that hold it.
-
-    Args:
-        horizons: Rising integers.
-        quantiles: None, or the levels of the forecast: the error is the median's.
-    """
-
-    def __init__(self, horizons, quantiles=None, **kwargs):
-        super().__init__(**kwargs)
-        self.horizons, self.quantiles = horizons, quantiles
-        shape = (len(horizons),)
-        self.total = self.add_variable(shape, initializer="zeros", name="total")
-        self.count = self.add_variable(shape, initializer="zeros", name="count")
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        if self.quantiles is not None:
-            y_pred = y_pred[..., list(self.quantiles).index(0.5)]
-        known = ops.isfinite(y_true)
-        y_pred = ops.cast(y_pred, y_true.dtype)  # from half precision
-        gap = ops.where(known, y_true - y_pred, ops.zeros_like(y_true))
-        gap = ops.mean(ops.square(gap), axis=-1)  # (B, H)
-        totals, counts = [], []
-        for h in self.horizons:
-            whole = ops.cast(known[:, h - 1, 0], "float32")
-            totals.append(ops.sum(whole * ops.mean(gap[:, :h], axis=-1)))
-            counts.append(ops.sum(whole))
-        self.total.assign_add(ops.stack(totals))
-        self.count.assign_add(ops.stack(counts))
-
-    def result(self):
-        return ops.mean(self.total / ops.maximum(self.count, 1))
-
-
-def quantile_errors(forecasts, targets, horizons, quantiles):
-    """Returns `pinball_<h>` and `coverage_<h>` over the windows that hold a horizon.
-
-    Args:
-        forecasts: Array `(N, H, C, Q)`.
-        targets: Array `(N, H, C)`, NaN behind the end of the split.
-        horizons: Rising integers.
-        quantiles: The `Q` levels.
-    """
-    losses, coverages = {}, {}
-    levels = np.asarray(quantiles)
-    for h in horizons:
-        whole = np.isfinite(targets[:, h - 1]).all(axis=-1)
-        truth, rows = targets[whole, :h, :, None], forecasts[whole, :h]
-        gap = truth - rows
-        loss = np.maximum(levels * gap, (levels - 1) * gap).mean(dtype="float64")
-        losses[f"pinball_{h}"] = float(loss)
-        inside = (rows[..., :1] <= truth) & (truth <= rows[..., -1:])
-        coverages[f"coverage_{h}"] = float(inside.mean())
-    return losses | coverages
 
 
 # === Checks and the smoke series ===

@@ -42,13 +42,8 @@ class Pipeline(Classification):
         smoke: Whether to take a handful of generated reviews instead of the data.
     """
 
-    FACTS = ("classes",)
-    JIT_COMPILE = False  # XLA slows an LSTM's training down on a CPU
-    shows_attention = True
-
     def __init__(self, recipe, data_dir=None, smoke=False):
-        self.recipe = recipe
-        self.options = recipe.pipeline
+        super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
         if smoke:
             self.dataset = "zoo_reviews/smoke"

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from attention_zoo import SubwordDetokenizer, SubwordTokenizer, Translator
 from attention_zoo.generation import tokenizers as subwords
-from attention_zoo.recipes.cards import plots as _plots
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
+from attention_zoo.recipes.tasks import base
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
+from attention_zoo.recipes.tasks.translation import baselines
 from attention_zoo.recipes.tasks.translation import scores as _scores
 from attention_zoo.recipes.tasks.translation.losses import (
     TokenAccuracy,
@@ -25,7 +26,7 @@ SMOKE_SIZES = {"train": 96, "validation": 32, "test": 32}
 Pairs = collections.namedtuple("Pairs", "source target")
 
 
-class Pipeline:
+class Pipeline(base.Pipeline):
     """Pairs of sentences of one TFDS dataset, in the form that training needs.
 
     One vocabulary of subwords for both languages is made of the training split. Ids are
@@ -43,13 +44,8 @@ class Pipeline:
         smoke: Whether to take a handful of generated dates instead of the data.
     """
 
-    FACTS = ("languages", "metric", "signatures", "example")
-    JIT_COMPILE = False  # each length would be compiled
-    shows_attention = True
-
     def __init__(self, recipe, data_dir=None, smoke=False):
-        self.recipe = recipe
-        self.options = recipe.pipeline
+        super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
         self.languages = [self.options["source"], self.options["target"]]
         self.metric = self.options["metric"]
@@ -152,9 +148,6 @@ class Pipeline:
         size = self.tokenizer.vocabulary_size
         return {"source_vocabulary_size": size, "target_vocabulary_size": size}
 
-    def initialise(self, model):
-        """Leaves a fresh model as it is."""
-
     def batches(self, split, seed=None, first_pass=0):
         """Returns `((source, target so far), target)` batches of ids `(B, T)`.
 
@@ -252,12 +245,9 @@ class Pipeline:
 
     def baselines(self):
         """Returns the baselines: functions without arguments, by name."""
-        from attention_zoo.recipes.tasks.translation import (
-            baselines as _baselines_translation,
-        )
 
         def memory():
-            translate = _baselines_translation.memory(*self.raw("train"))
+            translate = baselines.memory(*self.raw("train"))
             return self._scores("test", translate)
 
         def copy():
@@ -265,14 +255,10 @@ class Pipeline:
 
         return {"nearest_neighbour": memory, "copy": copy}
 
-    def attention_report(self, servable):
-        """Returns what is known about the attention: nothing but its pictures."""
-        return {}
-
     def draw(self, folder, runs, twins):
         """Draws BLEU by the source's length, of the model and of its twin."""
         if self.metric == "bleu":
-            _plots.bleu_by_length(folder / "lengths.png", runs, twins)
+            _scores.plot_bleu_by_length(folder / "lengths.png", runs, twins)
 
 
 # === Checks and the smoke dates ===

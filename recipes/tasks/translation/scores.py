@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from attention_zoo.recipes.cards import plots
+
 LENGTHS = (8, 11, 14, 18)  # words of the source at most, group by group
 
 
@@ -63,3 +65,27 @@ def exact_match(translations, references, sources):
     del sources
     same = [a == b for a, b in zip(translations, references, strict=True)]
     return {"exact_match": float(np.mean(same))}
+
+
+def plot_bleu_by_length(path, runs, twins):
+    """Draws BLEU by the length of the source, model and twin.
+
+    Args:
+        path: File to write.
+        runs: List of `Run`s of the model.
+        twins: List of `Run`s of the twin without attention.
+    """
+    from matplotlib.figure import Figure
+
+    names = group_names()
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for label, group, color in (("model", runs, "C0"), ("no attention", twins, "C1")):
+        for i, run in enumerate(group):
+            scores = [run.test.get(f"bleu_{name}", float("nan")) for name in names]
+            axes.plot(scores, "o-", color=color, label=label if i == 0 else None)
+    labels = [name.replace("_up", " +").replace("_", " to ") for name in names]
+    axes.set_xticks(range(len(names)), labels)
+    axes.set(xlabel="words of the source", ylabel="BLEU on test", ylim=(0, None))
+    axes.legend()
+    plots.save(figure, path)

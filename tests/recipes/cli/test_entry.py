@@ -176,11 +176,11 @@ def test_several_seeds_in_the_readme(card):
     assert "| attention_lstm | 0.6500 | 0.1323 | 0.5000, 0.7500, 0.7000 |" in readme
     assert "| linear | 0.6250 |  |  |" in readme
     assert "is seed 1, the best on validation: test accuracy 0.7500." in readme
-    assert "More accurate" not in readme
+    assert "Better than" not in readme
     card["attention"] = {}
     card["baselines"]["linear"]["accuracy"] = 0.6511
     readme = _card.render(card, recipe)
-    assert "**More accurate than the model (0.6500): `linear` (0.6511).**" in readme
+    assert "**Better than the model (0.6500): `linear` (0.6511).**" in readme
     assert "marked" not in readme
 
 

@@ -12,7 +12,7 @@ from support.copying import SUBWORDS, make_translator
 
 import attention_zoo
 from attention_zoo.pretrained import file_sha256
-from attention_zoo.recipes.cli import commands as _commands
+from attention_zoo.recipes.tasks import lines
 
 LINES = (
     b"a dog, a cat!\n"
@@ -29,10 +29,10 @@ ERRORS = [
 ]
 
 
-def write_entry(folder, model):
+def write_entry(folder, model, kind="translation"):
     folder.mkdir(parents=True)
     model.save(folder / "model.keras")
-    card = {"sha256": file_sha256(folder / "model.keras")}
+    card = {"sha256": file_sha256(folder / "model.keras"), "kind": kind}
     (folder / "card.json").write_text(json.dumps(card))
 
 
@@ -54,7 +54,7 @@ def home(tmp_path_factory):
     text = keras.Input((), dtype="string")
     ids = keras.layers.TextVectorization(vocabulary=["a"])(text)
     other = keras.Model(text, keras.layers.Embedding(3, 5)(ids))
-    write_entry(home / "saved_models" / "words", other)
+    write_entry(home / "saved_models" / "words", other, "text")
     return home
 
 
@@ -74,7 +74,7 @@ def read(monkeypatch):
 
 
 def test_a_line_in_a_line_out(command, read, monkeypatch):
-    monkeypatch.setattr(_commands, "LINES_AT_ONCE", 4)  # two of them are sentences
+    monkeypatch.setattr(lines, "LINES_AT_ONCE", 4)  # two of them are sentences
     read(LINES)
     code, out, err = command("translate", "copier")
     assert code == 2

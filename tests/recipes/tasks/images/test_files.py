@@ -16,6 +16,7 @@ import attention_zoo
 from attention_zoo.recipes.cli import main as _cli
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.images import files as _images
+from attention_zoo.recipes.tasks.images import task
 
 SHAPE = (7, 5, 1)
 COLOUR = (7, 5, 3)
@@ -271,7 +272,7 @@ def test_predict(command, entry):
 
 def test_many_files_in_several_batches(command, entry, monkeypatch):
     files = [save(f"{i}.png", draw(seed=i)) for i in range(3)]
-    monkeypatch.setattr(_images, "FILES_AT_ONCE", 1)
+    monkeypatch.setattr(task, "FILES_AT_ONCE", 1)
     code, out, _ = command("predict", "clothes", files[0], "none.png", files[2])
     assert code == 2
     assert [line.split("\t")[2] for line in out.splitlines()] == [files[0], files[2]]

@@ -102,7 +102,7 @@ def test_the_readme(trained, card):
     attention = card["attention"]
     for said in (
         "## Test error at look-back 104",
-        "the last 104 values of load, heat, wind in, one hour apart, the next 52 out",
+        "the last 104 values of load, heat, wind in, 1 hour apart, the next 52 out",
         f"{card['metrics']['coverage_13']:.1%} at 13",
         "(aimed at: 80%)",
         "`seasonal_naive` repeats the last 52 values",

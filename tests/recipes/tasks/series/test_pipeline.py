@@ -7,7 +7,7 @@ import pytest
 from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.engine import trainer as _run
-from attention_zoo.recipes.tasks.series import baselines as _baselines_series
+from attention_zoo.recipes.tasks.series import baselines, losses
 from attention_zoo.recipes.tasks.series import pipeline as series
 
 HORIZONS = (2, 5)
@@ -127,12 +127,12 @@ def test_the_model_takes_and_gives_raw_values(pipeline, core):
     assert measured == pytest.approx(pipeline.evaluate(core, "test"), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", series.LOSSES)
+@pytest.mark.parametrize("kind", losses.LOSSES)
 def test_the_loss(kind):
     rng = np.random.default_rng(0)
     truth, forecast = rng.normal(size=(2, 3, 5, 2)).astype("float32") * 2
     truth[2, 4:] = np.nan  # the split ends
-    loss = series.HorizonLoss(HORIZONS, kind)(truth, forecast)
+    loss = losses.HorizonLoss(HORIZONS, kind)(truth, forecast)
     gap = np.abs(forecast - truth).astype("float64")
     point = {
         "mse": gap**2,
@@ -157,9 +157,9 @@ def test_quantiles():
         ],
         axis=0,
     )
-    loss = series.HorizonLoss((5,), "mse", levels)(truth, forecast)
+    loss = losses.HorizonLoss((5,), "mse", levels)(truth, forecast)
     assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
-    found = series.quantile_errors(forecast, truth, HORIZONS, levels)
+    found = baselines.quantile_errors(forecast, truth, HORIZONS, levels)
     inside = (forecast[..., 0] <= truth) & (truth <= forecast[..., 2])
     assert found["coverage_2"] == inside[:, :2].mean()
     assert found["pinball_5"] == pytest.approx(expected.mean(), rel=1e-5)
@@ -176,7 +176,7 @@ def test_quantiles():
 
 def test_seasonal_naive():
     inputs = np.arange(14.0).reshape(1, 7, 2)
-    forecast = _baselines_series.seasonal_naive(inputs, 5, 3)
+    forecast = baselines.seasonal_naive(inputs, 5, 3)
     np.testing.assert_array_equal(forecast[0], inputs[0, [4, 5, 6, 4, 5]])
 
 
@@ -187,22 +187,22 @@ def test_the_linear_baseline(pipeline):
     view = np.lib.stride_tricks.sliding_window_view(rows, 12, axis=0)
     view = view.transpose(0, 2, 1)
     pairs = view[:, :7], view[:, 7:]
-    model = _baselines_series.LinearForecaster(HORIZONS).fit(pairs, pairs)
+    model = baselines.LinearForecaster(HORIZONS).fit(pairs, pairs)
     assert model.kernel.shape == (8, 5)
     assert model.ridges == [1e-4, 1e-4]
-    measured = _baselines_series.measure_linear(model, pairs, HORIZONS)
+    measured = baselines.measure_linear(model, pairs, HORIZONS)
     assert measured["mse_5"] < 1e-3
     assert measured["ridges"] == model.ridges
     inputs, targets = pipeline.windows("train")
     both = inputs[:50], targets[:50]
-    fitted = _baselines_series.LinearForecaster(HORIZONS)
+    fitted = baselines.LinearForecaster(HORIZONS)
     gram, moment = fitted._moments(both, 5, slice(0, 5))
     fitted.kernel = np.linalg.solve(gram, moment)
-    least = _baselines_series.errors(fitted.predict(both[0]), both[1], (5,))["mse_5"]
+    least = baselines.errors(fitted.predict(both[0]), both[1], (5,))["mse_5"]
     rng = np.random.default_rng(1)
     for _ in range(3):
         fitted.kernel = fitted.kernel + 0.01 * rng.normal(size=fitted.kernel.shape)
-        other = _baselines_series.errors(fitted.predict(both[0]), both[1], (5,))
+        other = baselines.errors(fitted.predict(both[0]), both[1], (5,))
         assert other["mse_5"] > least
 
 

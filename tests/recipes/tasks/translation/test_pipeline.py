@@ -199,19 +199,19 @@ def test_the_card(entry):
         assert (entry / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_card_says_who_wins_and_what_is_apart():
+def test_the_card_says_who_wins_and_what_is_apart(entry):
     row = {"exact_match_mean": 0.9, "exact_match_std": 0.01}
-    card = {
-        "recipe": "r", "model": "rnn_translator", "metric": "exact_match",
-        "settings": {"apart_split": "unseen", "beam_size": 3, "test_split": "test"},
-        "seeds": [{}, {}], "published_seed": 1, "metrics": {"exact_match": 0.912},
-        "signatures": [], "exact_match_unseen_mean": 0.125, **row,
+    card = json.loads((entry / "card.json").read_text(encoding="utf-8"))
+    card |= {
+        "metric": "exact_match",
+        "settings": card["settings"] | {"apart_split": "unseen"},
+        "seeds": card["seeds"] * 2, "published_seed": 1,
+        "metrics": {"exact_match": 0.912}, "exact_match_unseen_mean": 0.125, **row,
         "baselines": {"copy": {"exact_match": 0.95, "exact_match_unseen": 0.25}},
     }  # fmt: skip
-    from attention_zoo.recipes.tasks.translation import card as _card_translation
-
-    text = "\n".join(_card_translation.results(card))
+    text = _card.render(card, _recipe.get_recipe(RECIPE))
     assert "| rnn translator | 0.9000 ± 0.0100 | 0.1250 |" in text
     assert "| | exact match | exact match, unseen |" in text
-    assert "**Better than the model: `copy` (0.9500).**" in text
+    assert "**Better than the model (0.9000): `copy` (0.9500).**" in text
     assert "seed 1, the best on validation: exact match 0.9120" in text
+    assert "BLEU by the length" not in text

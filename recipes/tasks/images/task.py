@@ -1,0 +1,80 @@
+"""Image classification: raw pixels in, probabilities of classes out."""
+
+import sys
+
+import numpy as np
+
+from attention_zoo.interpret.base import class_probabilities
+from attention_zoo.interpret.images import MOST_DRAWN
+from attention_zoo.recipes.core.errors import UserError, one_line
+from attention_zoo.recipes.tasks.classification import ClassificationTask
+from attention_zoo.recipes.tasks.images.files import read_image
+
+FILES_AT_ONCE = 64  # to predict together
+
+
+class ImagesTask(ClassificationTask):
+    """Classes of images, which the command reads from PNG and JPEG files."""
+
+    facts = {"classes": [str], "image_shape": (int, int, int)}
+    needs = ("image_shape",)
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--resize",
+            action="store_true",
+            help="scale images to the size that the model takes",
+        )
+
+    def read(self, entry, card, args, out=None):
+        self._check_count(entry, args.text)
+        shape = card["image_shape"]
+        pixels = np.stack([read_image(file, shape, args.resize) for file in args.text])
+        if out is not None:
+            self._check_picture(out, args.text)
+        return pixels
+
+    def _check_picture(self, out, files):
+        """Raises `UserError` where the picture would replace one of the images."""
+        if out.exists() and any(out.samefile(file) for file in files):
+            raise UserError(
+                f"{out} is one of the images: give the picture another --out"
+            )
+        if len(files) > MOST_DRAWN:
+            print(
+                f"{out} shows the first {MOST_DRAWN} of {len(files)} images",
+                file=sys.stderr,
+            )
+
+    def _check_count(self, entry, files):
+        if not files:
+            raise UserError(f"{entry.name} takes PNG or JPEG files, received none")
+
+    def input_of(self, card):
+        return (None, *card["image_shape"]), False
+
+    def predict(self, entry, card, args):
+        """Prints class, probability and file name of each image that can be read."""
+        self._check_count(entry, args.text)
+        model, code = None, 0
+        for start in range(0, len(args.text), FILES_AT_ONCE):
+            read, pixels = [], []
+            for file in args.text[start : start + FILES_AT_ONCE]:
+                try:
+                    pixels.append(read_image(file, card["image_shape"], args.resize))
+                    read.append(file)
+                except UserError as error:
+                    print(f"attention-zoo: error: {one_line(error)}", file=sys.stderr)
+                    code = 2
+            if not read:
+                continue
+            model = model or self.load(entry, card)
+            outputs = model(np.stack(pixels), training=False)
+            for file, row in zip(read, class_probabilities(outputs), strict=True):
+                name = "".join(c if c.isprintable() else "?" for c in str(file))
+                print(f"{self.verdict(row, card)}\t{name}")
+            sys.stdout.flush()
+        return code
+
+
+TASK = ImagesTask()

@@ -1,0 +1,67 @@
+"""Text classification: strings in, probabilities of classes out."""
+
+import sys
+
+from attention_zoo.generation.texts import is_translator
+from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.tasks.classification import ClassificationTask
+from attention_zoo.recipes.tasks.lines import (
+    readable_arguments,
+    readable_texts,
+    text_chunks,
+)
+
+
+class TextTask(ClassificationTask):
+    """Classes of texts, a line in and a line out."""
+
+    def read(self, entry, card, args, out=None):
+        return readable_arguments(args.text)
+
+    def input_of(self, card):
+        return (None,), True
+
+    def check_output(self, entry, card, model):
+        if is_translator(model):
+            raise UserError(
+                f"{entry.name} is a translator: attention-zoo translate {entry.name}"
+            )
+        super().check_output(entry, card, model)
+
+    def predict(self, entry, card, args):
+        model, code = self.load(entry, card), 0
+        from attention_zoo.recipes.tasks.batches import predictor
+
+        compute = predictor(model)
+        for chunk in text_chunks(args.text):
+            texts = readable_texts(chunk)
+            code = code if len(texts) == len(chunk) else 2
+            for row in compute([*texts.values()]) if texts else ():
+                print(self.verdict(row, card))
+            sys.stdout.flush()
+        return code
+
+    def tell(self, explanation, layer):
+        """Prints texts with shaded words, or the heaviest words where colours fail."""
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(highlight=False)
+        if console.color_system is None:
+            print(explanation.to_text(layer))
+            return
+        for i, weights in enumerate(explanation.weights_of(layer)):
+            shades = weights / max(weights.max(initial=0), 1e-12)
+            line = Text()
+            for t, shade in enumerate(shades[: len(explanation.tokens[i])]):
+                word = "".join(
+                    c if c.isprintable() else "?" for c in explanation.word(i, t)
+                )
+                green, blue = round(255 - 115 * shade), round(255 - 200 * shade)
+                style = f"black on rgb(255,{green},{blue})" if shade > 0.02 else ""
+                line.append(word, style)
+                line.append(" ")
+            console.print(Text(explanation.verdict(i), "bold"), line, sep="\n")
+
+
+TASK = TextTask()
