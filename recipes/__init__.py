@@ -2,9 +2,8 @@
 
 `attention-zoo train <recipe>` runs one. A recipe is one file,
 `attention_zoo/recipes/<model>_<dataset>.py`, found on disk; the folders beside it are
-the engine. TensorFlow,
-TensorFlow Datasets, scikit-learn and matplotlib are imported when they are
-needed, never by importing this package.
+the engine. TensorFlow, TensorFlow Datasets, scikit-learn and matplotlib are imported
+when they are needed, never by importing this package.
 """
 
 if __name__ != "attention_zoo.recipes":

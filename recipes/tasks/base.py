@@ -198,7 +198,8 @@ class Task:
         if expected is not None and inputs != [expected]:
             raise UserError(
                 f"{entry.name}: the card is that of a model of the kind {self.kind}, "
-                f"which takes {_form([expected])}, and the model takes {_form(inputs)}"
+                f"which takes {_form([expected])}, and the model takes "
+                f"{_form(inputs) or 'no input'}"
             )
         self.check_output(entry, card, model)
         return model

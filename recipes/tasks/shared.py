@@ -1,7 +1,31 @@
-"""What several pipelines share: predictions of many inputs, the mean correlation."""
+"""What pipelines share: passes, predictions of many inputs, the mean correlation."""
+
+import itertools
 
 import numpy as np
 import tensorflow as tf
+
+
+def dataset_of(make_pass, shapes, steps, seed, first_pass=0):
+    """Returns a `tf.data` dataset whose passes draw anew, each in its own way.
+
+    Args:
+        make_pass: Function from a NumPy generator, or None for evaluation, to an
+            iterable of batches.
+        shapes: `tf.TensorSpec`s of a batch.
+        steps: Number of batches of a pass.
+        seed: Integer that decides with the number of the pass what it draws, or None.
+        first_pass: Number of the first pass.
+    """
+    passes = itertools.count(first_pass)
+
+    def one_pass():
+        yield from make_pass(
+            None if seed is None else np.random.default_rng([seed, next(passes)])
+        )
+
+    dataset = tf.data.Dataset.from_generator(one_pass, output_signature=shapes)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
 
 def predict(model, inputs, batch_size=256):

@@ -1,7 +1,5 @@
 """Image classification: raw pixels of one TFDS dataset, augmented in NumPy."""
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
@@ -10,7 +8,7 @@ from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks.classification import Classification
 from attention_zoo.recipes.tasks.images import baselines as _baselines_images
-from attention_zoo.recipes.tasks.shared import mean_correlation, predict
+from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
 SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64}
 SMOKE_CLASSES = ["left", "right"]
@@ -56,7 +54,6 @@ class Pipeline(Classification):
         return columns["image"], columns["label"]
 
     def raw(self, split):
-        """Returns the raw images and the labels of a split."""
         return self.splits[split]
 
     def examples(self, count):
@@ -70,7 +67,6 @@ class Pipeline(Classification):
     # === Training ===
 
     def model_config(self):
-        """Returns the arguments of the model that the data decide."""
         return {
             "num_classes": len(self.classes),
             "input_shape": tuple(self.image_shape),
@@ -79,23 +75,17 @@ class Pipeline(Classification):
     def batches(self, split, seed=None, first_pass=0):
         """Returns `(pixels, one-hot labels)` batches: `(B, H, W, C)`, `(B, classes)`.
 
-        Args:
-            split: `"train"` or `"validation"`.
-            seed: Integer for training: in every pass images are shuffled and augmented
-                anew, and only whole batches are made. None for evaluation.
-            first_pass: Number of the first pass, for a training that goes on.
+        In training images are shuffled and augmented anew in every pass, and only
+        whole batches are made.
         """
         images, labels = self.splits[split]
         targets = np.eye(len(self.classes), dtype="float32")[labels]
         size = 256 if seed is None else min(self.recipe.batch_size, len(images))
         steps = -(-len(images) // size) if seed is None else len(images) // size
-        passes = itertools.count(first_pass)
 
-        def one_pass():
-            order, rng = np.arange(len(images)), None
-            if seed is not None:
-                rng = np.random.default_rng([seed, next(passes)])
-                order = rng.permutation(len(images))
+        def one_pass(rng):
+            count = len(images)
+            order = np.arange(count) if rng is None else rng.permutation(count)
             for step in range(steps):
                 rows = order[step * size : (step + 1) * size]
                 batch = images[rows]
@@ -104,30 +94,22 @@ class Pipeline(Classification):
                 yield batch, targets[rows]
 
         batch = None if seed is None else size
-        signature = (
+        shapes = (
             tf.TensorSpec((batch, *self.image_shape), "uint8"),
             tf.TensorSpec((batch, len(self.classes)), "float32"),
         )
-        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
-        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+        return dataset_of(one_pass, shapes, steps, seed, first_pass)
 
     # === Measurements ===
 
     def evaluate(self, model, split, sample=None):
-        """Returns the accuracy of a model on a split.
-
-        Args:
-            model: A model of raw pixels.
-            split: `"validation"` or `"test"`.
-            sample: Number of images, spread evenly over the split. Defaults to all.
-        """
+        """Returns the accuracy of a model of raw pixels on a split."""
         images, labels = self.raw(split)
         picked = np.linspace(0, len(images) - 1, sample or len(images)).astype(int)
         right = predict(model, images[picked]).argmax(-1) == labels[picked]
         return {"accuracy": float(right.mean())}
 
     def baselines(self):
-        """Returns the baselines: functions without arguments, by name."""
         parts = [self.raw(name) for name in ("train", "validation", "test")]
         return {
             "logistic_regression": lambda: _baselines_images.logistic(*parts),

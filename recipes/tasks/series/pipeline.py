@@ -1,7 +1,6 @@
 """Forecasting: windows of one long series, and metrics as the literature has them."""
 
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks import base
 from attention_zoo.recipes.tasks.series import baselines, csv_files
 from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
-from attention_zoo.recipes.tasks.shared import mean_correlation, predict
+from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
 SPLITS = ("train", "validation", "test")
 START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
@@ -126,7 +125,6 @@ class Pipeline(base.Pipeline):
         return view[:, : self.lookback], view[:, self.lookback :]
 
     def raw(self, split):
-        """Returns the raw windows `(N, L, C)` of a split and their raw targets."""
         inputs, targets = self.windows(split)
         return self._unscaled(inputs), self._unscaled(targets)
 
@@ -142,13 +140,11 @@ class Pipeline(base.Pipeline):
 
     @property
     def output_names(self):
-        """The names of the variates."""
         return self.variates
 
     # === Training ===
 
     def model_config(self):
-        """Returns the arguments of the model that the data decide."""
         return {
             "lookback": self.lookback,
             "horizon": self.horizon,
@@ -175,25 +171,18 @@ class Pipeline(base.Pipeline):
         return baselines.LinearForecaster(self.horizons).fit(*parts)
 
     def loss(self):
-        """Returns the loss, the mean over the horizons."""
         return HorizonLoss(self.horizons, self.options["loss"], self.quantiles)
 
     def metrics(self):
-        """Returns the metric that training shows."""
         return [HorizonError(self.horizons, self.quantiles, name="mse")]
 
     def score(self, logs):
-        """Returns what picks the epoch and the seed, from one epoch's logs."""
         return (-logs["val_mse"],)
 
     def batches(self, split, seed=None, first_pass=0):
         """Returns batches of standardised windows, `(B, L, C)` and `(B, H, C)`.
 
-        Args:
-            split: `"train"` or `"validation"`.
-            seed: Integer for training: each pass draws `share` of the windows anew,
-                whole batches of them. None for evaluation: all windows.
-            first_pass: Number of the first pass, for a training that goes on.
+        In training each pass draws `share` of the windows anew, whole batches of them.
         """
         inputs, targets = self.windows(split)
         size = self.recipe.batch_size if seed is not None else 256
@@ -201,25 +190,20 @@ class Pipeline(base.Pipeline):
         if seed is not None:
             size = min(size, count)
             count = max(1, int(self.options["share"] * count) // size) * size
-        passes = itertools.count(first_pass)
 
-        def one_pass():
+        def one_pass(rng):
             order = np.arange(len(inputs))
-            if seed is not None:
-                rng = np.random.default_rng([seed, next(passes)])
-                order = rng.permutation(len(inputs))[:count]
+            order = order if rng is None else rng.permutation(len(inputs))[:count]
             for start in range(0, count, size):
                 rows = order[start : start + size]
                 yield inputs[rows], targets[rows]
 
         batch = size if seed is not None else None
-        signature = (
+        shapes = (
             tf.TensorSpec((batch, *inputs.shape[1:]), "float32"),
             tf.TensorSpec((batch, *targets.shape[1:]), "float32"),
         )
-        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
-        steps = -(-count // size)
-        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+        return dataset_of(one_pass, shapes, -(-count // size), seed, first_pass)
 
     # === The model that people load ===
 
@@ -272,7 +256,6 @@ class Pipeline(base.Pipeline):
         }
 
     def baselines(self):
-        """Returns the baselines: functions without arguments, by name."""
         test = self.windows("test")
         season = min(self.options["season"], self.lookback)
         return {

@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
 from attention_zoo.recipes.tasks.classification import Classification
-from attention_zoo.recipes.tasks.shared import mean_correlation
+from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
 from attention_zoo.recipes.tasks.text import word_vectors as _word_vectors
 
@@ -89,7 +88,6 @@ class Pipeline(Classification):
         return rows
 
     def raw(self, split):
-        """Returns the raw texts and the labels of a split."""
         return self.splits[split].texts, self.splits[split].labels
 
     def examples(self, count):
@@ -104,7 +102,6 @@ class Pipeline(Classification):
     # === Training ===
 
     def model_config(self):
-        """Returns the arguments of the model that the data decide."""
         return {
             "vocabulary_size": len(self.vectorizer.get_vocabulary()),
             "num_classes": len(self.classes),
@@ -133,32 +130,25 @@ class Pipeline(Classification):
     def batches(self, split, seed=None, first_pass=0):
         """Returns `(ids, one-hot labels)` batches, `(B, T)` and `(B, num_classes)`.
 
-        Args:
-            split: `"train"` or `"validation"`.
-            seed: Integer for training: lengths are jittered, batches are shuffled
-                and words are dropped anew in every pass. None for evaluation.
-            first_pass: Number of the first pass, for a training that goes on.
+        In training lengths are jittered, batches are shuffled and words are dropped
+        anew in every pass.
         """
         ids = self._ids[split]
         labels = np.eye(len(self.classes), dtype="float32")[self.splits[split].labels]
         size = self.recipe.batch_size if seed is not None else 256
-        passes = itertools.count(first_pass)
 
-        def one_pass():
-            rng = None if seed is None else np.random.default_rng([seed, next(passes)])
+        def one_pass(rng):
             for rows in by_length([len(row) for row in ids], size, rng):
                 batch = pad([ids[i] for i in rows])
                 if rng is not None:
                     batch = self._drop_words(batch, rng)
                 yield batch, labels[rows]
 
-        signature = (
+        shapes = (
             tf.TensorSpec((None, None), "int32"),
             tf.TensorSpec((None, len(self.classes)), "float32"),
         )
-        dataset = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
-        steps = -(-len(ids) // size)
-        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+        return dataset_of(one_pass, shapes, -(-len(ids) // size), seed, first_pass)
 
     def _drop_words(self, batch, rng):
         dropped = rng.random(batch.shape) < self.options["word_dropout"]
@@ -199,7 +189,6 @@ class Pipeline(Classification):
         return {"accuracy": float((outputs.argmax(-1) == labels[picked]).mean())}
 
     def baselines(self):
-        """Returns the baselines: functions without arguments, by name."""
         parts = [self.raw(name) for name in ("train", "validation", "test")]
         return {
             "bag_of_words": lambda: _baselines.bag_of_words(*parts),

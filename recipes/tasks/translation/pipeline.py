@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks import base
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
+from attention_zoo.recipes.tasks.shared import dataset_of
 from attention_zoo.recipes.tasks.translation import baselines
 from attention_zoo.recipes.tasks.translation import scores as _scores
 from attention_zoo.recipes.tasks.translation.losses import (
@@ -126,7 +126,6 @@ class Pipeline(base.Pipeline):
         return rows
 
     def raw(self, split):
-        """Returns the raw sentences of both sides of a split."""
         return self.splits[split]
 
     def examples(self, count):
@@ -144,26 +143,19 @@ class Pipeline(base.Pipeline):
     # === Training ===
 
     def model_config(self):
-        """Returns the arguments of the model that the data decide."""
         size = self.tokenizer.vocabulary_size
         return {"source_vocabulary_size": size, "target_vocabulary_size": size}
 
     def batches(self, split, seed=None, first_pass=0):
         """Returns `((source, target so far), target)` batches of ids `(B, T)`.
 
-        Args:
-            split: `"train"` or `"validation"`.
-            seed: Integer for training: lengths are jittered and batches are shuffled
-                anew in every pass. None for evaluation.
-            first_pass: Number of the first pass, for a training that goes on.
+        In training lengths are jittered and batches are shuffled anew in every pass.
         """
         sources, targets = self._ids[split]
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         size = self.recipe.batch_size
-        passes = itertools.count(first_pass)
 
-        def one_pass():
-            rng = None if seed is None else np.random.default_rng([seed, next(passes)])
+        def one_pass(rng):
             for rows in by_length(lengths, size, rng, jitter=1):
                 target = pad([targets[i] for i in rows], 4)
                 start = np.full((len(rows), 1), subwords.START_ID, "int32")
@@ -172,22 +164,17 @@ class Pipeline(base.Pipeline):
                 yield (pad([sources[i] for i in rows], 4), so_far), target
 
         ids = tf.TensorSpec((None, None), "int32")
-        dataset = tf.data.Dataset.from_generator(
-            one_pass, output_signature=((ids, ids), ids)
-        )
         steps = -(-len(sources) // size)
-        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+        return dataset_of(one_pass, ((ids, ids), ids), steps, seed, first_pass)
 
     def loss(self):
         """Returns the loss for logits; padding counts nothing."""
         return TokenCrossEntropy(self.recipe.label_smoothing)
 
     def metrics(self):
-        """Returns the metrics that training shows."""
         return [TokenAccuracy(name="accuracy")]
 
     def score(self, logs):
-        """Returns what picks the epoch and the seed, from one epoch's logs."""
         return (logs["val_accuracy"], -logs["val_loss"])
 
     # === The model that people load ===
@@ -220,13 +207,6 @@ class Pipeline(base.Pipeline):
         return [output.decode() for output in outputs]
 
     def evaluate(self, model, split, sample=None):
-        """Returns the scores of a model on a split.
-
-        Args:
-            model: A core model, or one that takes raw sentences.
-            split: `"validation"` or `"test"`.
-            sample: Number of sentences, spread evenly over the split. Defaults to all.
-        """
         scores = self._scores(split, lambda texts: self.translate(model, texts), sample)
         apart = self.options.get("apart_split")
         if split != "test" or not apart or not hasattr(self, "_builder"):
@@ -244,7 +224,6 @@ class Pipeline(base.Pipeline):
         return score(translate(sources), references, sources)
 
     def baselines(self):
-        """Returns the baselines: functions without arguments, by name."""
 
         def memory():
             translate = baselines.memory(*self.raw("train"))

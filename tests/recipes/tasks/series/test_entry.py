@@ -251,6 +251,12 @@ def test_files_are_refused(refused, entry, tmp_path, arguments, message):
     assert not list(tmp_path.glob("*.png"))
 
 
+def test_a_forecast_that_is_not_finite_is_refused(refused, entry):
+    write("x.csv", np.full((LOOKBACK, 3), 3e38, "float32"))
+    message = refused("predict", RECIPE, "x.csv")
+    assert message.startswith("x.csv: the values are so far from those of the training")
+
+
 def test_no_file(refused, entry):
     assert "takes one CSV file, received 0" in refused("predict", RECIPE)
 
