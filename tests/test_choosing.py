@@ -109,6 +109,7 @@ def test_twins_of_classifiers_and_forecasters():
     twin = {"accuracy_mean": 0.5, "accuracy_std": 0.25}
     words = {
         "recipe": "some_words",
+        "kind": "text",
         "model": "attention_lstm",
         "settings": {"attention": "attention_pooling"},
         "accuracy_mean": 0.75,
@@ -117,6 +118,7 @@ def test_twins_of_classifiers_and_forecasters():
     }
     hours = {
         "recipe": "some_hours",
+        "kind": "series",
         "model": "attention_forecaster",
         "settings": {},
         "horizons": [24, 96],
