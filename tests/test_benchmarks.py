@@ -1,6 +1,7 @@
 """The benchmarks run: a few steps of each that has a smoke run in this process."""
 
 import importlib
+import json
 import os
 
 import keras
@@ -56,3 +57,32 @@ def test_a_race_runs_and_outputs_agree(race, words, capsys, monkeypatch, tmp_pat
     assert module.main(["--smoke", "--threads", "1"]) == 0
     assert words in capsys.readouterr().out
     assert not list(tmp_path.iterdir())  # writes nothing
+
+
+def test_a_race_writes_what_it_measured(monkeypatch, tmp_path, capsys):
+    method = importlib.import_module("benchmarks._method")
+    monkeypatch.setattr(method, "RESULTS", tmp_path)
+
+    def race(name, options):
+        ratio = {"slow": 2.0, "fast": 0.5}[name]
+        seconds = method.compare([ratio] * options.rounds, [1.0] * options.rounds)
+        return [{"layer": name, "batch": 2, **seconds}]
+
+    def kept(rows):
+        return all(row["ratio"] < 1 for row in rows)
+
+    main = method.Race("toy", "A toy.", race, ("slow", "fast"), rounds=3, kept=kept)
+    assert main(["--only", "fast"]) == 0
+    assert main(["--only", "slow"]) == 1  # and writes nothing
+    assert main(["--only", "middle"]) == 2
+    assert not list(tmp_path.iterdir())
+    assert main(["--threads", "1", "--backend", "tensorflow"]) == 1
+    assert (tmp_path / "toy.csv").read_text().splitlines() == [
+        "layer,batch,ours_ms,other_ms,ratio,quartile_1,quartile_3",
+        "slow,2,2000.0,1000.0,2.0,2.0,2.0",
+        "fast,2,500.0,1000.0,0.5,0.5,0.5",
+    ]
+    about = json.loads((tmp_path / "toy.json").read_text())
+    assert (about["threads"], about["rounds"]) == (1, 3)
+    assert (tmp_path / "toy.png").stat().st_size > 1000
+    assert "layer fast, batch 2, ours_ms 500.0" in capsys.readouterr().out
