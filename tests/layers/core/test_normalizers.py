@@ -171,7 +171,7 @@ def test_a_nan_score_is_shown_where_visible_and_silent_where_hidden(name):
     [
         (lambda: get_normalizer("sparsmax"), "did you mean 'sparsemax'"),
         (lambda: layers.TopK(0), "Received: k=0"),
-        (lambda: layers.GumbelSoftmax(0), "positive number. Received: temperature=0"),
+        (lambda: layers.GumbelSoftmax(0), "above 0. Received: temperature=0"),
         (lambda: layers.Entmax(num_heads=-1), "Received: num_heads=-1"),
         (lambda: layers.Entmax(num_heads=2)(SCORES), r"\(B, num_heads, Tq, Tv\)"),
     ],
