@@ -88,7 +88,6 @@ ReinforceLoss
 # layers/series/
 DeStationaryAttention
 # layers/transformer/
-TransformerDecoderBlock
 # zoo/generation/
 """
 

@@ -11,6 +11,7 @@ from keras import ops
 from attention_zoo.layers.core.entmax import LOWEST, entmax, entmax15, hide, sparsemax
 from attention_zoo.layers.core.loops import minimum
 from attention_zoo.layers.core.validation import (
+    check_arguments,
     check_choice,
     check_number,
     check_positive_integer,
@@ -94,6 +95,7 @@ class Normalizer(keras.layers.Layer):
     random = False
 
     def __init__(self, **kwargs):
+        check_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         self.supports_masking = True
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.validation import (
+    check_arguments,
     check_choice,
     check_number,
     check_positive_integer,
@@ -86,6 +87,10 @@ class Position(keras.layers.Layer):
     """Base of the positions: a subclass overrides `rotate`, or `bias`."""
 
     biased = False  # whether there is a `bias`
+
+    def __init__(self, **kwargs):
+        check_arguments(type(self), kwargs)
+        super().__init__(**kwargs)
 
     def build(self, heads_shape):
         self.built = True

@@ -8,7 +8,11 @@ so that whatever depends on one side alone is computed once, at linear cost:
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.core.validation import (
+    check_arguments,
+    check_choice,
+    check_positive_integer,
+)
 
 
 def dot_scores(query, key):
@@ -59,6 +63,7 @@ class Score(keras.layers.Layer):
     pairwise_width = 1  # numbers held per (query, key) pair while comparing
 
     def __init__(self, **kwargs):
+        check_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         self.supports_masking = True
 

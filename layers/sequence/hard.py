@@ -9,6 +9,7 @@ from attention_zoo.layers.core.parts import serialize_part
 from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import (
+    check_arguments,
     check_choice,
     check_number,
     check_rate,
@@ -306,6 +307,7 @@ class ReinforceLoss(keras.layers.Layer):
     """
 
     def __init__(self, momentum=0.9, weight=1.0, **kwargs):
+        check_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         check_rate("ReinforceLoss", momentum=momentum)
         check_number("ReinforceLoss", minimum=0, weight=weight)

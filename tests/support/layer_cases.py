@@ -5,7 +5,7 @@ import importlib.util
 import pathlib
 
 FOLDER = pathlib.Path(__file__).parents[1] / "layers"
-SHARED = {"test_promises", "test_saved_layers"}
+SHARED = {"test_arguments", "test_promises", "test_saved_layers"}
 
 
 @functools.cache

@@ -441,3 +441,26 @@ def test_errors():
         decoder(**inputs, initial_state=[ops.zeros((2, 13))] * 2)
     with pytest.raises(ValueError, match="`value` of rank 3"):
         decoder(inputs["query"], ops.zeros((2, 3)))
+
+
+def test_an_initial_state_of_another_batch_size_is_refused():
+    decoder, inputs = build(AttentionCell(keras.layers.GRUCell(UNITS)))
+    with pytest.raises(ValueError, match=r"batch size 2 of the memory.*\(3, 13\)"):
+        decoder(**inputs, initial_state=ops.zeros((3, 13)))
+
+
+def test_masks_that_broadcast_and_integers():
+    decoder, inputs = build(AttentionCell(keras.layers.GRUCell(UNITS)))
+    steps, places = np.arange(11)[None] < 5, np.arange(7)[None] < 4
+    got = to_numpy(decoder(**inputs, query_mask=steps, value_mask=places))
+    whole = {
+        "query_mask": np.repeat(steps, 2, 0),
+        "value_mask": np.repeat(places, 2, 0),
+    }
+    np.testing.assert_allclose(got, to_numpy(decoder(**inputs, **whole)), atol=1e-6)
+    np.testing.assert_array_equal(got[:, 5:], 0)
+    counts = {n: np.arange(x.size).reshape(x.shape) % 3 for n, x in inputs.items()}
+    expected = decoder(**{n: x.astype("float32") for n, x in counts.items()})
+    np.testing.assert_allclose(
+        to_numpy(decoder(**counts)), to_numpy(expected), atol=1e-6
+    )

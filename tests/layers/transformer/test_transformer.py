@@ -319,3 +319,45 @@ def test_bad_inputs():
         block(draw(2, 7, 5))
     with pytest.raises(ValueError, match="built with a `value`"):
         block.initial_cache(2, 7)
+
+
+def test_configs_of_saved_models_name_two_arguments_otherwise():
+    block = layers.TransformerEncoderBlock(13, 3, normalize_first=True, name="block")
+    config = block.get_config()
+    assert config["layer_norm_epsilon"] == 1e-6
+    saved = {k: v for k, v in config.items() if k != "kernel_initializer"}
+    saved["norm_first"] = saved.pop("normalize_first")
+    saved["epsilon"] = saved.pop("layer_norm_epsilon")
+    assert layers.TransformerEncoderBlock.from_config(saved).get_config() == config
+
+
+def test_widths_and_heads_are_not_mistaken():
+    block = layers.TransformerEncoderBlock(64, 8)
+    assert (block.intermediate_dim, block.num_heads) == (64, 8)
+    with pytest.raises(TypeError, match="positional"):
+        layers.TransformerEncoderBlock(64, 8, 0.1)
+    with pytest.raises(ValueError, match="did you mean 'normalize_first'"):
+        layers.TransformerDecoderBlock(64, 8, norm_first=True)
+
+
+@pytest.mark.parametrize(
+    "cls", [layers.TransformerEncoderBlock, layers.TransformerDecoderBlock]
+)
+def test_masks_that_broadcast_integers_and_no_rows(cls):
+    block, x = cls(13, 3, key_dim=4), draw(3, 7, 5)
+    name = "mask" if cls is layers.TransformerEncoderBlock else "query_mask"
+    block(x)
+    shake(block)
+    rows = np.array([[True], [False], [True]])
+    got = to_numpy(block(x, **{name: rows}))
+    expected = to_numpy(block(x, **{name: np.repeat(rows, 7, axis=1)}))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    np.testing.assert_array_equal(got[1], 0)
+    steps = np.arange(7)[None] < 5
+    got = to_numpy(block(x, **{name: steps}))
+    expected = to_numpy(block(x, **{name: np.repeat(steps, 3, axis=0)}))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    whole = np.arange(105).reshape(3, 7, 5) % 4
+    expected = to_numpy(block(whole.astype("float32")))
+    np.testing.assert_allclose(to_numpy(block(whole)), expected, atol=1e-6)
+    assert block(x[:0]).shape == (0, 7, 5)
