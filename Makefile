@@ -95,5 +95,5 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/pyvenv.cfg setup.cfg pyproject.toml
-	$(PIP) install --quiet --editable '.[recipes,tune,test,jax,torch]'
+	$(PIP) install --quiet --editable '.[recipes,tune,optuna,test,jax,torch]'
 	@touch $@ .venv/.recipes

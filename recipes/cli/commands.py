@@ -1,6 +1,6 @@
 """`attention-zoo train`, `evaluate`, `predict`, `explain` and `export`."""
 
-import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -15,8 +15,8 @@ from attention_zoo.recipes.core import config as _config
 from attention_zoo.recipes.core import files as _files
 from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.core.errors import UserError, unknown
-from attention_zoo.recipes.distributed import launcher as _launch
-from attention_zoo.recipes.distributed import processes as _processes
+from attention_zoo.recipes.distributed import launcher, processes
+from attention_zoo.recipes.engine.checkpoints import trained
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
 from attention_zoo.recipes.tasks.base import need_tensorflow
@@ -40,31 +40,30 @@ def train(args):
     out = args.out or ("build/smoke" if args.smoke else "saved_models")
     if args.smoke:
         refuse_smoke_over_real(pathlib.Path(out) / recipe.name)
-    _launch.check_flags(args)
+    seeds = range(args.seed, args.seed + args.seeds)
+    options = launcher.check(Options.of(args), recipe)
     for package in TRAINING_NEEDS:  # some are imported only at the end
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(name=package)
-    if args.launch is not None:
-        return _launch.launch(args.words, args.launch)
-    seeds = range(args.seed, args.seed + args.seeds)
-    options = options_of(args)
     if options.on_jax and not options.publish:
-        return _launch.train_on_jax(args, recipe, seeds, out, options)
+        if not processes.is_child():
+            return launcher.launch(
+                args.words, options, functools.partial(trained, recipe, seeds, out)
+            )
+        from attention_zoo.recipes.engine import multiprocess
+
+        multiprocess.train(
+            args.words, recipe, seeds, args.data_dir, out, args.smoke, options
+        )
+        return 0
     if options.publish:
-        _processes.die_with_parent()
+        processes.die_with_parent()
     need_tensorflow()
     from attention_zoo.recipes.engine import trainer as _run
 
-    given = (args.data_dir, out, args.smoke, train_command(args), options)
+    given = (args.data_dir, out, args.smoke, train_command(args, options), options)
     print(_run.train(recipe, seeds, *given))
     return 0
-
-
-def options_of(args):
-    """Returns the `Options` among the arguments of `train`."""
-    names = [field.name for field in dataclasses.fields(Options)]
-    values = {name: getattr(args, name) for name in names}
-    return Options(**values | {"resume": args.resume or args.publish})
 
 
 def refuse_smoke_over_real(folder):
@@ -83,7 +82,7 @@ def refuse_smoke_over_real(folder):
         )
 
 
-def train_command(args):
+def train_command(args, options):
     """Returns the command for the card: what decides the result, and no paths."""
     words = ["attention-zoo", "train", args.recipe]
     for option in ("seed", "seeds", "epochs"):
@@ -91,27 +90,21 @@ def train_command(args):
         if value not in (None, {"seed": 0, "seeds": 1}.get(option)):
             words += [f"--{option}", str(value)]
     if args.config is not None:
-        words += ["--config", relative(args.config)]
+        words += ["--config", _files.relative(args.config)]
     for assignment in args.set:
         words += ["--set", assignment]
     for flag in ("deterministic", "mixed_precision", "smoke"):
         words += [f"--{flag.replace('_', '-')}"] * getattr(args, flag)
     if args.jit is not None:
         words.append("--jit" if args.jit else "--no-jit")
-    if args.distribute:
-        words += ["--distribute", args.distribute]
-    if args.num_processes is not None:
-        words += ["--launch", str(args.num_processes)]  # whichever way it was
+    if options.distribute:
+        words += ["--distribute", options.distribute]
+    if options.num_processes is not None:
+        words += ["--launch", str(options.num_processes)]  # whichever way it was
     for folder in ("profile", "tensorboard"):
         if getattr(args, folder):
-            words += [f"--{folder}", relative(getattr(args, folder))]
+            words += [f"--{folder}", _files.relative(getattr(args, folder))]
     return shlex.join(words)
-
-
-def relative(file):
-    """Returns a file as it was given, or its name where that tells of the machine."""
-    path = pathlib.Path(file)
-    return path.name if path.is_absolute() or ".." in path.parts else str(path)
 
 
 def evaluate(args):

@@ -1,7 +1,7 @@
 """The command `attention-zoo`: its arguments, and errors in one line.
 
 Exit codes: 0, 2 for anything the user can put right (one line on stderr), 130 for
-Ctrl-C. The commands themselves are in `_show.py` and `_commands.py`.
+Ctrl-C. The other modules of this folder hold the commands themselves.
 """
 
 import argparse
@@ -10,17 +10,21 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes.cli import commands as _commands
-from attention_zoo.recipes.cli import show as _show
-from attention_zoo.recipes.cli import translate as _translate
-from attention_zoo.recipes.cli import tune as _tune
+from attention_zoo.recipes.cli import commands, show, translate, tune
 from attention_zoo.recipes.core.errors import UserError, one_line, unknown
-from attention_zoo.recipes.distributed import launcher as _launch
+from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors become the one line of `main`."""
+    """A parser that knows its options; its errors become the one line of `main`."""
+
+    options: tuple = ()
+
+    def add_argument(self, *names, **more):
+        action = super().add_argument(*names, **more)
+        self.options += tuple(action.option_strings)
+        return action
 
     def error(self, message):
         raise UserError(message)
@@ -63,20 +67,20 @@ def _fail(message, code=2):
 
 def parse(argv):
     """Returns the parsed arguments, with the command's function as `run`."""
-    parser, commands = make_parser()
+    parser, parsers = make_parser()
     word = next((word for word in argv if not word.startswith("-")), None)
-    if word is not None and word not in commands:
-        raise unknown("command", word, commands)
+    if word is not None and word not in parsers:
+        raise unknown("command", word, parsers)
     args, surplus = parser.parse_known_args(argv)
     options = [word for word in surplus if word.startswith("-") and " " not in word]
     if options:
-        actions = commands[args.command]._option_string_actions
-        raise unknown(f"option of {args.command}", options[0].split("=")[0], actions)
+        known = parsers[args.command].options
+        raise unknown(f"option of {args.command}", options[0].split("=")[0], known)
     if surplus and not isinstance(getattr(args, "text", None), list):
         raise UserError(f"{args.command} takes no further argument '{surplus[0]}'")
     if surplus:
         args.text += surplus  # texts behind options, which argparse leaves
-    args.words = list(argv)
+    args.words, args.parse = list(argv), parse
     return args
 
 
@@ -87,241 +91,157 @@ def make_parser():
         description="Keras 3 attention models: look, train, evaluate, predict, export.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"attention-zoo {__version__}"
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (
-        _list,
-        _show_,
-        _train,
-        _tune_,
-        _evaluate,
-        _predict,
-        _translate_,
-        _explain,
-        _export,
-    ):
-        add(commands)
-    return parser, commands.choices
+    version = f"attention-zoo {__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (run, summary, *arguments) in COMMANDS.items():
+        command = added.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        for add in arguments:
+            add(command)
+    return parser, added.choices
 
 
-def _command(commands, name, run, summary):
-    added = commands.add_parser(
-        name, help=summary, description=summary, allow_abbrev=False
-    )
-    added.set_defaults(run=run)
-    return added
+def argument(*names, **options):
+    """Returns a function that adds an argument to a command's parser."""
+
+    def add(command):
+        command.add_argument(*names, **options)
+
+    return add
 
 
-def _add_entry(command):
-    command.add_argument(
-        "name", metavar="NAME", help="a trained model, by its name or its folder"
-    )
+def switch(name, text):
+    """Returns a function that adds an option without a value."""
+    return argument(name, action="store_true", help=text)
 
 
-def _add_data_dir(command):
-    command.add_argument(
-        "--data-dir", metavar="DIR", help="TFDS data directory (default: TFDS's own)"
-    )
+def folder(name, text):
+    """Returns a function that adds an option that takes a folder."""
+    return argument(name, metavar="DIR", help=text)
 
 
-def _add_task_options(command):
+def add_task_options(command):
+    """Adds the options of all kinds of tasks."""
     for task in TASKS.values():
         task.add_arguments(command)
 
 
-def _list(commands):
-    command = _command(
-        commands, "list", _show.list_all, "Models, recipes and trained models."
-    )
-    command.add_argument("pattern", nargs="?", default="*", metavar="PATTERN")
-    command.add_argument(
-        "--layers", action="store_true", help="the attention layers, by family, instead"
-    )
-
-
-def _show_(commands):
-    command = _command(
-        commands,
-        "show",
-        _show.show,
+ENTRY = argument(
+    "name", metavar="NAME", help="a trained model, by its name or its folder"
+)
+DATA_DIR = folder("--data-dir", "TFDS data directory (default: TFDS's own)")
+FILES = "FILE.csv for a forecaster, or FILE.png for an image model (or .jpg, several)"
+COMMANDS = {
+    "list": (
+        show.list_all,
+        "Models, recipes and trained models.",
+        argument("pattern", nargs="?", default="*", metavar="PATTERN"),
+        switch("--layers", "the attention layers, by family, instead"),
+    ),
+    "show": (
+        show.show,
         "What is known of a model, a recipe, a trained model or a layer.",
-    )
-    command.add_argument("name", metavar="NAME")
-
-
-def _train(commands):
-    command = _command(
-        commands,
-        "train",
-        _commands.train,
+        argument("name", metavar="NAME"),
+    ),
+    "train": (
+        commands.train,
         "Trains a recipe and writes its folder, whole or not at all.",
-    )
-    command.add_argument("recipe", metavar="RECIPE")
-    command.add_argument("--seed", type=int, default=0, metavar="N")
-    command.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="how many, from --seed on"
-    )
-    command.add_argument("--epochs", type=int, metavar="N")
-    command.add_argument(
-        "--config",
-        metavar="FILE.json",
-        help="settings of the recipe, as `tune` writes them; --set comes after it",
-    )
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="changes a setting of the recipe; `show RECIPE` lists them",
-    )
-    command.add_argument(
-        "--smoke",
-        action="store_true",
-        help="a run on a handful of generated examples: no download, no result",
-    )
-    command.add_argument(
-        "--out",
-        metavar="DIR",
-        help="where the recipe's folder goes (default: saved_models, or build/smoke "
-        "with --smoke)",
-    )
-    _add_data_dir(command)
-    _add_execution(command)
-
-
-def _add_execution(command):
-    """Adds how a training is carried out: the fields of `Options`."""
-    command.add_argument(
-        "--resume",
-        action="store_true",
-        help="goes on from the last checkpoint of a training that did not end",
-    )
-    command.add_argument(
-        "--deterministic", action="store_true", help="the same bits in every run"
-    )
-    command.add_argument(
-        "--mixed-precision",
-        action="store_true",
-        help="trains in float16 on a GPU, in bfloat16 elsewhere",
-    )
-    command.add_argument(
-        "--jit",
-        action=argparse.BooleanOptionalAction,
-        help="whether XLA compiles the training (default: as the recipe's data do)",
-    )
-    command.add_argument(
-        "--distribute",
-        choices=["mirrored", "data_parallel", "model_parallel"],
-        metavar="HOW",
-        help="mirrored: on all devices of this machine, by TensorFlow; data_parallel: "
-        "on those of one or several processes, by JAX; the global batch is the same; "
-        "model_parallel: weights split among the devices of one process, by JAX",
-    )
-    _launch.add_arguments(command)
-    command.add_argument(
-        "--profile", metavar="DIR", help="a TensorBoard trace of a few steps"
-    )
-    command.add_argument("--tensorboard", metavar="DIR", help="TensorBoard logs")
-
-
-def _tune_(commands):
-    command = _command(
-        commands,
-        "tune",
-        _tune.tune,
+        argument("recipe", metavar="RECIPE"),
+        argument("--seed", type=int, default=0, metavar="N"),
+        argument(
+            "--seeds",
+            type=int,
+            default=1,
+            metavar="N",
+            help="how many, from --seed on",
+        ),
+        argument("--epochs", type=int, metavar="N"),
+        argument(
+            "--config",
+            metavar="FILE.json",
+            help="settings of the recipe, as `tune` writes them; --set comes after it",
+        ),
+        argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="changes a setting of the recipe; `show RECIPE` lists them",
+        ),
+        switch(
+            "--smoke",
+            "a run on a handful of generated examples: no download, no result",
+        ),
+        folder(
+            "--out",
+            "where the recipe's folder goes (default: saved_models, or build/smoke "
+            "with --smoke)",
+        ),
+        DATA_DIR,
+        Options.add_to,
+    ),
+    "tune": (
+        tune.tune,
         "Searches the space of a recipe and writes the winner as a config.",
-    )
-    _tune.add_arguments(command)
-    _add_data_dir(command)
-
-
-def _evaluate(commands):
-    command = _command(
-        commands,
-        "evaluate",
-        _commands.evaluate,
+        tune.add_arguments,
+        DATA_DIR,
+    ),
+    "evaluate": (
+        commands.evaluate,
         "Measures a trained model on its test split again, beside its card.",
-    )
-    _add_entry(command)
-    _add_data_dir(command)
-
-
-def _predict(commands):
-    command = _command(
-        commands,
-        "predict",
-        _commands.predict,
+        ENTRY,
+        DATA_DIR,
+    ),
+    "predict": (
+        commands.predict,
         "Prints class and probability of each text or image, or a forecast as CSV.",
-    )
-    _add_entry(command)
-    command.add_argument(
-        "text",
-        nargs="*",
-        metavar="TEXT",
-        help="a text (default: each line of stdin), FILE.csv for a forecaster, or "
-        "FILE.png for an image model (or .jpg, several)",
-    )
-    _add_task_options(command)
-
-
-def _translate_(commands):
-    command = _command(
-        commands,
-        "translate",
-        _translate.translate,
+        ENTRY,
+        argument(
+            "text",
+            nargs="*",
+            metavar="TEXT",
+            help=f"a text (default: each line of stdin), {FILES}",
+        ),
+        add_task_options,
+    ),
+    "translate": (
+        translate.translate,
         "Prints the translation of each text: a line in, a line out.",
-    )
-    _translate.add_arguments(command)
-
-
-def _explain(commands):
-    command = _command(
-        commands,
-        "explain",
-        _commands.explain,
+        translate.add_arguments,
+    ),
+    "explain": (
+        commands.explain,
         "Shades words, images, the past of a series or both sides of a translation by "
         "attention, here and in a picture.",
-    )
-    _add_entry(command)
-    command.add_argument(
-        "text",
-        nargs="+",
-        metavar="TEXT",
-        help="a text, FILE.csv for a forecaster, or FILE.png for an image model (or "
-        ".jpg, several)",
-    )
-    _add_task_options(command)
-    command.add_argument(
-        "--out",
-        default="explanation.png",
-        metavar="FILE.png",
-        help="the picture (default: explanation.png)",
-    )
-    command.add_argument(
-        "--layer", metavar="NAME", help="an attention layer (default: the last one)"
-    )
-
-
-def _export(commands):
-    command = _command(
-        commands,
-        "export",
-        _commands.export,
+        ENTRY,
+        argument("text", nargs="+", metavar="TEXT", help=f"a text, {FILES}"),
+        add_task_options,
+        argument(
+            "--out",
+            default="explanation.png",
+            metavar="FILE.png",
+            help="the picture (default: explanation.png)",
+        ),
+        argument(
+            "--layer", metavar="NAME", help="an attention layer (default: the last one)"
+        ),
+    ),
+    "export": (
+        commands.export,
         "Writes the SavedModel that plain TensorFlow serves.",
-    )
-    _add_entry(command)
-    command.add_argument(
-        "--out",
-        metavar="DIR",
-        help="the SavedModel's folder (default: saved_models/NAME/saved_model)",
-    )
-    command.add_argument(
-        "--jit",
-        action="store_true",
-        help="let XLA compile it when it is first called: slow then, fast afterwards",
-    )
+        ENTRY,
+        folder(
+            "--out", "the SavedModel's folder (default: saved_models/NAME/saved_model)"
+        ),
+        switch(
+            "--jit",
+            "let XLA compile it when it is first called: slow then, fast afterwards",
+        ),
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -27,3 +27,15 @@ def one_line(error, limit=600):
     """Returns an error's message on one line, or its kind when it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+def differences(old, new, form="{} was {}, now {}"):
+    """Returns how two dicts differ, as texts such as `"units was 32, now 64"`."""
+    found = []
+    for key in sorted({*old, *new}):
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            found += differences(was, now, form)
+        elif was != now:
+            found.append(form.format(key, was, now))
+    return found

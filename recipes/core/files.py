@@ -20,6 +20,12 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def relative(file):
+    """Returns a file as it was given, or its name where that tells of the machine."""
+    path = pathlib.Path(file)
+    return path.name if path.is_absolute() or ".." in path.parts else str(path)
+
+
 @contextlib.contextmanager
 def locked(folder, message):
     """Keeps a folder for this process, as long as the block runs.

@@ -54,16 +54,22 @@ def check_batch(recipe, devices, what="devices"):
 class AdamW(keras.optimizers.AdamW):
     """AdamW that clips the gradient of the global batch, as on one device.
 
-    Keras clips the part of each device before it adds the parts.
+    Keras clips the part of each device before it adds the parts. Here the parts are
+    added and clipped first; each device then gives Keras its share of the result.
     """
 
-    def _clip_gradients(self, grads):
-        pairs = [(grad, None) for grad in grads]
-        pairs = super()._all_reduce_sum_gradients(pairs)
-        return super()._clip_gradients([grad for grad, _ in pairs])
+    def __init__(self, *arguments, global_clipnorm=None, **options):
+        super().__init__(*arguments, **options)
+        self.largest_norm = global_clipnorm
 
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars  # they are
+    def apply(self, grads, trainable_variables=None):
+        context = tf.distribute.get_replica_context()
+        if context is not None and self.largest_norm:
+            grads = [tf.convert_to_tensor(grad) for grad in grads]
+            grads = context.all_reduce("sum", grads)
+            grads, _ = tf.clip_by_global_norm(grads, self.largest_norm)
+            grads = [grad / context.num_replicas_in_sync for grad in grads]
+        return super().apply(grads, trainable_variables)
 
 
 def training_batches(make_pass, history, parts):

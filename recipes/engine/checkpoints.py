@@ -16,15 +16,23 @@ import uuid
 
 import numpy as np
 
-from attention_zoo.recipes.core.errors import UserError, one_line
+from attention_zoo.recipes.core.errors import UserError, differences, one_line
 
 INDEX = "training.json"
+TWIN = "no_attention"  # label of the model without attention
 KEPT_EPOCHS = 2  # of the run that is not finished
 
 
 def folder_of(out, name):
     """Returns the folder of a recipe's checkpoints beside its entry."""
     return pathlib.Path(out) / f".training-{name}"
+
+
+def trained(recipe, seeds, out):
+    """Returns whether all runs of a training have come to their end."""
+    labels = ["model"] + [TWIN] * (recipe.config.get("attention") is not None)
+    names = [f"{label}-seed{seed}.npz" for label in labels for seed in seeds]
+    return all((folder_of(out, recipe.name) / name).exists() for name in names)
 
 
 class Checkpoints:
@@ -269,18 +277,6 @@ def sync_folder(folder):
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def differences(old, new, form="{} was {}, now {}"):
-    """Returns how two dicts differ, as texts such as `"units was 32, now 64"`."""
-    found = []
-    for key in sorted({*old, *new}):
-        was, now = old.get(key), new.get(key)
-        if isinstance(was, dict) and isinstance(now, dict):
-            found += differences(was, now, form)
-        elif was != now:
-            found.append(form.format(key, was, now))
-    return found
 
 
 def warn(message):

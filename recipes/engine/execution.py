@@ -1,51 +1,94 @@
 """How a training is carried out: the flags of `train` that are no settings."""
 
+import argparse
 import contextlib
 import dataclasses
 import importlib.metadata
 import importlib.util
 import os
+import typing
 
 from attention_zoo.recipes.core.errors import UserError
 
 ON_JAX = ("data_parallel", "model_parallel")  # values of `distribute`
 
 
+def flag(default, text="", **more):
+    """Returns a field of `Options` that is a flag of `train` with this help."""
+    return dataclasses.field(default=default, metadata={"help": text, **more})
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """How a training is carried out; what is trained is the recipe's.
 
-    Args:
-        resume: Whether to go on from the checkpoints of a killed training.
-        deterministic: Whether TensorFlow takes the operations that give the same bits
-            in every run.
-        mixed_precision: Whether to train in half precision, which is float16 on a GPU
-            and bfloat16 elsewhere. Weights and the published model are float32.
-        jit: Whether XLA compiles the training. None leaves it to the pipeline.
-        distribute: None, `"mirrored"` (all devices of this machine, by TensorFlow),
-            `"data_parallel"` (of one or several processes, by JAX) or
-            `"model_parallel"` (weights split among devices of this process, by JAX).
-        coordinator: `HOST:PORT` of process 0 of several.
-        num_processes: Number of processes. None is one.
-        process_id: Integer, this one of several.
-        coordinator_timeout: Seconds that processes wait for each other.
-        publish: Whether all runs are trained, and the entry is to be written.
-        profile: None, or a folder for TensorBoard's trace of a few steps.
-        tensorboard: None, or a folder for TensorBoard's logs.
+    Each field is a flag of `train`, and its help says what it does.
     """
 
-    resume: bool = False
-    deterministic: bool = False
-    mixed_precision: bool = False
-    jit: bool | None = None
-    distribute: str | None = None
-    coordinator: str | None = None
-    num_processes: int | None = None
-    process_id: int | None = None
-    coordinator_timeout: float = 60.0
-    publish: bool = False
-    profile: str | None = None
-    tensorboard: str | None = None
+    resume: bool = flag(
+        False, "goes on from the last checkpoint of a training that did not end"
+    )
+    deterministic: bool = flag(False, "the same bits in every run")
+    mixed_precision: bool = flag(
+        False, "trains in float16 on a GPU, in bfloat16 elsewhere"
+    )
+    jit: bool | None = flag(
+        None, "whether XLA compiles the training (default: as the recipe's data do)"
+    )
+    distribute: str | None = flag(
+        None,
+        "mirrored: on all devices of this machine, by TensorFlow; data_parallel: on "
+        "those of one or several processes, by JAX; the global batch is the same; "
+        "model_parallel: weights split among the devices of one process, by JAX",
+        choices=("mirrored", *ON_JAX),
+        metavar="HOW",
+    )
+    launch: int | None = flag(
+        None,
+        "starts N processes on this machine, and implies data_parallel",
+        metavar="N",
+    )
+    coordinator: str | None = flag(
+        None,
+        "where process 0 of several listens, or auto under Slurm and Open MPI; implies "
+        "data_parallel",
+        metavar="HOST:PORT",
+    )
+    num_processes: int | None = flag(None, "how many processes there are", metavar="N")
+    process_id: int | None = flag(None, "which one this is, from 0 on", metavar="I")
+    coordinator_timeout: float = flag(
+        300.0,
+        "how long processes wait for each other, once each has its data (default: 300)",
+        metavar="SECONDS",
+    )
+    # Process 0 of a training on JAX starts itself again with it, on TensorFlow.
+    publish: bool = flag(False, argparse.SUPPRESS)
+    profile: str | None = flag(
+        None, "a TensorBoard trace of a few steps", metavar="DIR"
+    )
+    tensorboard: str | None = flag(None, "TensorBoard logs", metavar="DIR")
+
+    @classmethod
+    def add_to(cls, command):
+        """Adds a flag for each field to an `argparse.ArgumentParser`."""
+        for field in dataclasses.fields(cls):
+            (kind,) = {*typing.get_args(field.type), field.type} & {
+                bool, int, float, str,
+            }  # fmt: skip
+            more: dict = {"type": kind}
+            if kind is bool:
+                more = {"action": "store_true"}
+                if field.default is None:
+                    more = {"action": argparse.BooleanOptionalAction}
+            name = f"--{field.name.replace('_', '-')}"
+            command.add_argument(name, default=field.default, **more, **field.metadata)
+
+    @classmethod
+    def of(cls, args):
+        """Returns the options among parsed arguments."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        values = {name: getattr(args, name) for name in names}
+        return cls(**values | {"resume": args.resume or args.publish})
 
     @property
     def on_jax(self):
@@ -74,9 +117,9 @@ class Options:
             keras.utils.set_random_seed(seed)
             tf.config.experimental.enable_op_determinism()
         if self.distribute == "mirrored":
-            from attention_zoo.recipes.distributed import devices as _distribute
+            from attention_zoo.recipes.distributed import devices
 
-            _distribute.check_batch(recipe, self.strategy().num_replicas_in_sync)
+            devices.check_batch(recipe, self.strategy().num_replicas_in_sync)
 
     def facts(self):
         """Returns what the card and the checkpoints note: all that is not usual."""
@@ -112,21 +155,21 @@ class Options:
         """Returns TensorFlow's strategy of distribution, or None."""
         if self.distribute != "mirrored":
             return None
-        from attention_zoo.recipes.distributed import devices as _distribute
+        from attention_zoo.recipes.distributed import devices
 
-        return _distribute.mirrored()
+        return devices.mirrored()
 
     def parts(self):
         """Returns the `Parts` of a batch for several devices, or None for one."""
         if self.distribute is None:
             return None
         if self.on_jax:
-            from attention_zoo.recipes.distributed import hosts as _hosts
+            from attention_zoo.recipes.distributed import sharding
 
-            return _hosts.parts(self.distribute)
-        from attention_zoo.recipes.distributed import devices as _distribute
+            return sharding.parts(self.distribute)
+        from attention_zoo.recipes.distributed import devices
 
-        return _distribute.Parts(self.strategy().num_replicas_in_sync)
+        return devices.Parts(self.strategy().num_replicas_in_sync)
 
     def optimizer(self):
         """Returns the class of AdamW that fits the devices."""
@@ -134,9 +177,9 @@ class Options:
 
         if self.distribute != "mirrored":
             return keras.optimizers.AdamW
-        from attention_zoo.recipes.distributed import devices as _distribute
+        from attention_zoo.recipes.distributed import devices
 
-        return _distribute.AdamW
+        return devices.AdamW
 
     @contextlib.contextmanager
     def scope(self):
@@ -144,9 +187,9 @@ class Options:
         import keras
 
         if self.on_jax:
-            from attention_zoo.recipes.distributed import hosts as _hosts
+            from attention_zoo.recipes.distributed import sharding
 
-            _hosts.activate(self.distribute)
+            sharding.activate(self.distribute)
         before, strategy = keras.config.dtype_policy(), self.strategy()
         if self.mixed_precision:
             keras.config.set_dtype_policy(self.precision())

@@ -1,22 +1,23 @@
 """Writes the artefacts of an entry, and publishes a folder whole or not at all."""
 
 import contextlib
+import csv
+import fcntl
 import glob
 import os
 import pathlib
 import shutil
 import tempfile
-import time
 
 import numpy as np
 
 from attention_zoo.kernels.lstm import without_kernel
 from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.engine.checkpoints import TWIN
 
 TOLERANCE = 1e-5  # between the trained model and the two saved forms
 ENTRY_FILES = ("model.keras", "card.json", "saved_model")
 JIT_LENGTH = 32  # words; a text is filled up to a multiple for XLA
-STALE_SECONDS = 24 * 3600  # a publication takes seconds
 
 
 @contextlib.contextmanager
@@ -38,28 +39,47 @@ def publication(out, name, marks=ENTRY_FILES):
     out = pathlib.Path(out)
     target = out / name
     made = not out.exists()
-    staging = open_staging(out, name)
+    with contextlib.ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            recover(out, name)
+            staging = stack.enter_context(hidden_folder(out, name))
+            staging.chmod(0o755)  # mkdtemp makes it private
+        except OSError as error:
+            raise UserError(f"cannot write into {out}: {error.strerror}") from error
+        try:
+            refuse_other_folder(target, marks)
+            yield staging
+            replace_folder(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if made:
+                with contextlib.suppress(OSError):
+                    out.rmdir()  # only if nothing was published
+
+
+@contextlib.contextmanager
+def hidden_folder(out, name):
+    """Gives a new folder `out/.name.*`, with a lock that dies with this process."""
+    folder = tempfile.mkdtemp(prefix=f".{name}.", dir=out)
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        refuse_other_folder(target, marks)
-        yield staging
-        replace_folder(staging, target)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield pathlib.Path(folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if made:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # only if nothing was published
+        os.close(handle)
 
 
-def open_staging(out, name):
-    """Returns a new hidden folder `out/.name.*`; clears up after killed processes."""
+def is_abandoned(folder):
+    """Returns whether the process that made a hidden folder has ended."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        recover(out, name)
-        staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
-        staging.chmod(0o755)  # mkdtemp makes it private
-    except OSError as error:
-        raise UserError(f"cannot write into {out}: {error.strerror}") from error
-    return staging
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def check_target(out, name, marks=ENTRY_FILES):
@@ -88,15 +108,17 @@ def refuse_other_folder(target, marks):
 def recover(out, name):
     """Undoes what a killed process left behind of a publication.
 
-    An entry that had been moved aside comes back, and hidden folders that nothing
-    has touched for a day are removed.
+    An entry that had been moved aside comes back, and the hidden folders of processes
+    that have ended are removed.
     """
     for hidden in out.glob(f".{glob.escape(name)}.*"):
+        if not hidden.is_dir() or not is_abandoned(hidden):
+            continue
         kept = hidden / "previous"
         if kept.exists() and not (out / name).exists():
             os.rename(kept, out / name)
             hidden.rmdir()
-        elif time.time() - hidden.stat().st_mtime > STALE_SECONDS:
+        else:
             shutil.rmtree(hidden, ignore_errors=True)
 
 
@@ -105,18 +127,31 @@ def replace_folder(new, target):
     if not target.exists():
         os.rename(new, target)
         return
-    old = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    kept = old / "previous"
-    try:
-        os.rename(target, kept)
-        os.rename(new, target)
-    except BaseException:
-        if kept.exists() and not target.exists():
-            os.rename(kept, target)
-        raise
-    finally:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+    with hidden_folder(target.parent, target.name) as old:
+        kept = old / "previous"
+        try:
+            os.rename(target, kept)
+            os.rename(new, target)
+        except BaseException:
+            if kept.exists() and not target.exists():
+                os.rename(kept, target)
+            raise
+        finally:
+            if target.exists():
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def write_history(path, runs, twins):
+    """Writes one row for each epoch of each run."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        keys = list(runs[0].history[0])
+        writer.writerow(["model", "seed", "epoch", *keys])
+        for label, group in (("model", runs), (TWIN, twins)):
+            for run in group:
+                for epoch, row in enumerate(run.history, start=1):
+                    values = [f"{row[key]:.5g}" for key in keys]
+                    writer.writerow([label, run.seed, epoch, *values])
 
 
 def write_models(servable, folder, inputs):

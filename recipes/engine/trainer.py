@@ -1,6 +1,5 @@
 """Training: seeds, the twin without attention, baselines, then one publication."""
 
-import csv
 import dataclasses
 import os
 
@@ -18,7 +17,7 @@ from attention_zoo.recipes.engine import publishing as _export
 from attention_zoo.recipes.engine.callbacks import BestEpoch
 from attention_zoo.recipes.engine.execution import Options
 
-TWIN = "no_attention"
+TWIN = _checkpoint.TWIN
 USUAL = Options()
 
 
@@ -161,7 +160,7 @@ def write_files(folder, pipeline, servable, runs, twins):
         runs: List of `Run`s of the model.
         twins: List of `Run`s of the twin without attention.
     """
-    write_history(folder / "history.csv", runs, twins)
+    _export.write_history(folder / "history.csv", runs, twins)
     _plots.curves(folder / "curves.png", runs, twins)
     if pipeline.shows_attention:
         inputs, _ = pipeline.examples(6)
@@ -200,7 +199,7 @@ def build(recipe, pipeline, run=None):
     return model
 
 
-def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
+def fit(recipe, pipeline, seed, label, options=USUAL, kept=None, callbacks=()):
     """Trains one model from scratch, or from its last checkpoint on.
 
     Args:
@@ -210,6 +209,7 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
         label: What to call the model on the terminal.
         options: The `Options`.
         kept: The `Checkpoints`. None keeps none.
+        callbacks: Sequence of further callbacks of Keras.
 
     Returns:
         The `Run`.
@@ -236,7 +236,8 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None):
         print(f"going on after epoch {done}", flush=True)
         for callback in average:
             callback.resume()
-    callbacks = [history, *average, keeper, *options.loggers(name), backup]
+    loggers = options.loggers(name)
+    callbacks = [history, *average, keeper, *callbacks, *loggers, backup]
     if done < recipe.epochs:
         training, validation = batches(pipeline, seed, done, options, history)
         model.fit(
@@ -336,16 +337,3 @@ def measure_test(recipe, pipeline, runs):
     """Fills in the test metrics of finished runs."""
     for run in runs:
         run.test = pipeline.evaluate(build(recipe, pipeline, run), "test")
-
-
-def write_history(path, runs, twins):
-    """Writes one row for each epoch of each run."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        keys = list(runs[0].history[0])
-        writer.writerow(["model", "seed", "epoch", *keys])
-        for label, group in (("model", runs), (TWIN, twins)):
-            for run in group:
-                for epoch, row in enumerate(run.history, start=1):
-                    values = [f"{row[key]:.5g}" for key in keys]
-                    writer.writerow([label, run.seed, epoch, *values])

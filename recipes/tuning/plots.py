@@ -3,73 +3,64 @@
 import warnings
 
 import numpy as np
-from keras_tuner.engine.hyperparameters import Choice
 
-from attention_zoo.recipes.core import files as _files
-from attention_zoo.recipes.tuning.report import FEW, best_of
-from attention_zoo.recipes.tuning.search import free_parameters
+from attention_zoo.recipes.core import files
+from attention_zoo.recipes.tuning.report import best_of
 
+FEW = 30  # trials that say little of which parameter matters
 LEAST = 5  # trials below which a forest says nothing
 ABSENT = -1.0  # stands for a parameter that a trial does not have
 
 
-def draw(search, space, found):
+def draw(search, space, trials):
     """Writes both pictures.
 
     Args:
         search: The `Search`.
         space: The `HyperParameters` of the whole space.
-        found: List of `Record`s.
+        trials: List of the `Trial`s that have ended.
     """
-    done = [record for record in found if record.status == "completed"]
-    parameters = free_parameters(space)
-    epochs = sorted({record.epochs for record in done})
-    if len(epochs) > 1 and "epochs" not in {p.name for p in parameters}:
-        parameters.append(Choice("epochs", epochs))  # as Hyperband dealt them out
-        for record in done:
-            record.values = {**record.values, "epochs": record.epochs}
-    axes = {p.name: Axis(p, done) for p in parameters}
-    with _files.replacing(search.folder / "parallel_coordinates.png") as path:
-        parallel_coordinates(search, list(axes.values()), found, done).savefig(path)
-    with _files.replacing(search.folder / "importance.png") as path:
-        importance(search, list(axes.values()), done).savefig(path)
+    done = [trial for trial in trials if trial.status == "completed"]
+    heights, ticks = places(space, done)
+    for name, figure in (
+        ("parallel_coordinates", parallel_coordinates(search, done, heights, ticks)),
+        ("importance", importance(search, done, heights)),
+    ):
+        with files.replacing(search.folder / f"{name}.png") as path:
+            figure.savefig(path)
 
 
-class Axis:
-    """A parameter as a vertical axis: where its values lie, from 0 to 1.
+def places(space, done):
+    """Returns where values lie on the axis of their parameter, from 0 to 1.
 
     Args:
-        parameter: keras-tuner's parameter.
-        done: List of completed `Record`s.
+        space: The `HyperParameters` of the whole space.
+        done: List of completed `Trial`s.
+
+    Returns:
+        Two dicts by the name of the parameter: arrays `(trials,)`, NaN where a trial
+        does not have it, and dicts from labels to heights.
     """
-
-    def __init__(self, parameter, done):
-        self.name = parameter.name
-        given = [r.values[self.name] for r in done if self.name in r.values]
-        named = any(isinstance(value, (bool, str)) for value in given)
-        if named or type(parameter).__name__ in ("Choice", "Boolean"):
-            self.ticks = sorted({*getattr(parameter, "values", ()), *given})
-            self._log = False
+    heights, ticks = {}, {}
+    logs = {p.name for p in space.space if getattr(p, "sampling", "") == "log"}
+    epochs = [{"epochs": trial.epochs} for trial in done]
+    rows = [own | trial.values for own, trial in zip(epochs, done, strict=True)]
+    for name in dict.fromkeys([*(p.name for p in space.space), "epochs"]):
+        given = sorted({row[name] for row in rows if name in row})
+        if len(given) < 2:
+            continue
+        if isinstance(given[0], (bool, str)) or len(given) <= 4:
+            at = {v: i / (len(given) - 1) for i, v in enumerate(given)}
         else:
-            self._log = getattr(parameter, "sampling", "") == "log"
-            low = min([parameter.min_value, *given])
-            high = max([parameter.max_value, *given])
-            middle = (low * high) ** 0.5 if self._log else (low + high) / 2
-            self.ticks = [low, middle, high]
-        self._named = named or type(parameter).__name__ in ("Choice", "Boolean")
-
-    def place(self, value):
-        """Returns the height of a value."""
-        if self._named:
-            return self.ticks.index(value) / max(1, len(self.ticks) - 1)
-        low, high = self.ticks[0], self.ticks[-1]
-        if self._log:
-            low, high, value = np.log([low, high, value])
-        return float((value - low) / (high - low)) if high > low else 0.5
-
-    def label(self, value):
-        """Returns how a tick is written."""
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
+            scaled = np.log(given) if name in logs else np.array(given, float)
+            at = dict(zip(given, (scaled - scaled[0]) / np.ptp(scaled), strict=True))
+        heights[name] = np.array([at.get(row.get(name), np.nan) for row in rows])
+        shown = given if len(given) <= 4 or isinstance(given[0], str) else [
+            given[0], given[-1]
+        ]  # fmt: skip
+        ticks[name] = {f"{v:.3g}" if isinstance(v, float) else str(v): at[v]
+                       for v in shown}  # fmt: skip
+    return heights, ticks
 
 
 def _figure(*size):
@@ -79,82 +70,63 @@ def _figure(*size):
     return figure, figure.subplots()
 
 
-def parallel_coordinates(search, axes, found, done):
+def parallel_coordinates(search, done, heights, ticks):
     """Returns the figure with one line for each completed trial."""
     from matplotlib import colormaps
 
-    figure, plot = _figure(2 + 1.7 * len(axes), 4.2)
-    scores = [record.score for record in done]
-    low, high = min(scores, default=0.0), max(scores, default=0.0)
-    best, columns = best_of(done), np.arange(len(axes) + 1)
-    for record in sorted(done, key=lambda record: record.score):
-        share = (record.score - low) / (high - low) if high > low else 0.5
-        heights = [
-            axis.place(record.values[axis.name])
-            if axis.name in record.values
-            else np.nan
-            for axis in axes
-        ]
-        plot.plot(
-            columns,
-            [*heights, share],
-            color="black" if record is best else colormaps["viridis"](share),
-            linewidth=2.5 if record is best else 1.2,
-            linestyle="--" if record.number == 0 else "-",
-            label=_label(record, best),
-        )
-    ticks = [(axis.name, [(axis.place(v), axis.label(v)) for v in axis.ticks])
-             for axis in axes]  # fmt: skip
+    figure, plot = _figure(2 + 1.7 * len(heights), 4.2)
+    scores, best = np.array([trial.score for trial in done]), best_of(done)
     metric = best.metric if best else "score"
-    ends = [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
-    ticks.append((metric, ends if high > low else [(0.5, f"{low:.4g}")]))
-    for column, (_, marks) in enumerate(ticks):
+    if done:
+        shares = (scores - scores.min()) / (np.ptp(scores) or 1)
+        ends = {f"{scores.min():.4g}": 0.0, f"{scores.max():.4g}": shares.max()}
+        heights, ticks = {**heights, metric: shares}, {**ticks, metric: ends}
+    for i in np.argsort(scores):
+        trial, label = done[i], None
+        if trial.number == 0:
+            label = "defaults (trial 0)" + ", the best" * (trial is best)
+        elif trial is best:
+            label = f"best (trial {trial.number})"
+        plot.plot(
+            [column[i] for column in heights.values()],
+            color="black" if trial is best else colormaps["viridis"](shares[i]),
+            linewidth=2.5 if trial is best else 1.2,
+            linestyle="--" if trial.number == 0 else "-",
+            label=label,
+        )
+    for column, marks in enumerate(ticks.values()):
         plot.axvline(column, color="0.6", linewidth=0.8, zorder=0)
-        for height, text in marks:
+        for text, height in marks.items():
             plot.annotate(text, (column, height), (3, 2), textcoords="offset points",
                           fontsize=7, color="0.3")  # fmt: skip
-    plot.set_xticks(columns, [name for name, _ in ticks])
+    plot.set_xticks(range(len(ticks)), list(ticks))
     plot.set_yticks([])
-    plot.set_xlim(-0.2, len(axes) + 0.45)
-    missing = len(found) - len(done)
-    plot.set_title(
-        f"{search.recipe.name}, {search.tuner}: {len(done)} trials"
-        + (f" ({missing} without a score are not drawn)" if missing else ""),
-        fontsize=10,
-    )
-    if any(record is best or record.number == 0 for record in done):
+    title = f"{search.recipe.name}, {search.tuner}: {len(done)} completed trials"
+    plot.set_title(title, fontsize=10)
+    if any(line.get_label()[0] != "_" for line in plot.get_lines()):
         plot.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2,
                     frameon=False, fontsize=8)  # fmt: skip
     return figure
 
 
-def _label(record, best):
-    if record.number == 0:
-        return "defaults (trial 0)" + (", the best" if record is best else "")
-    return f"best (trial {record.number})" if record is best else None
-
-
-def importance(search, axes, done):
+def importance(search, done, heights):
     """Returns the figure with the permutation importance of each parameter."""
-    figure, plot = _figure(7.5, 1.8 + 0.4 * len(axes))
-    plot.set_title(
-        f"{search.recipe.name}: which parameter decides the score", fontsize=10
-    )
-    scores = np.array([record.score for record in done])
-    if len(done) < LEAST or np.ptp(scores) == 0:
-        reason = (
-            "all scores are equal"
-            if len(done) >= LEAST
-            else f"{len(done)} completed trials are too few, {LEAST} the least"
-        )
+    figure, plot = _figure(7.5, 1.8 + 0.4 * len(heights))
+    title = f"{search.recipe.name}: which parameter decides the score"
+    plot.set_title(title, fontsize=10)
+    scores = np.array([trial.score for trial in done])
+    if len(done) < LEAST or np.ptp(scores) == 0 or not heights:
+        reason = f"{len(done)} completed trials are too few, {LEAST} the least"
+        if len(done) >= LEAST:
+            reason = "all scores are equal"
         plot.text(0.5, 0.5, f"Not measured: {reason}.", ha="center", va="center")
         plot.set_axis_off()
         return figure
-    mean, spread, fit = forest_importance(columns_of(axes, done), scores)
+    columns = np.nan_to_num(np.stack(list(heights.values()), axis=1), nan=ABSENT)
+    mean, spread, fit = forest_importance(columns, scores)
     order = np.argsort(mean)
-    plot.barh(
-        [axes[i].name for i in order], mean[order], xerr=spread[order], color="C0"
-    )
+    names = np.array(list(heights))
+    plot.barh(names[order], mean[order], xerr=spread[order], color="C0")
     plot.set_xlabel(
         "Loss of R² when the parameter is shuffled (mean and spread of 30 shuffles):\n"
         "permutation importance of scikit-learn's random forest on "
@@ -164,21 +136,6 @@ def importance(search, axes, done):
         fontsize=8,
     )
     return figure
-
-
-def columns_of(axes, done):
-    """Returns the array `(trials, parameters)` of the places on the axes."""
-    return np.array(
-        [
-            [
-                axis.place(record.values[axis.name])
-                if axis.name in record.values
-                else ABSENT
-                for axis in axes
-            ]
-            for record in done
-        ]
-    )
 
 
 def forest_importance(inputs, scores):

@@ -1,26 +1,59 @@
-"""One search: its space, its trials and the tuner that runs them."""
+"""One search: its space, and its trials on the disk.
 
+`state/search.json` holds everything, and is replaced as a whole by whoever has the lock
+beside it. A process holds a lock on the trial that it runs: the system drops it when
+the process dies, and the trial goes to the next one that asks.
+"""
+
+import contextlib
 import dataclasses
-import functools
-import math
+import fcntl
+import json
 import pathlib
-import threading
-import time
-from typing import Any
 
 from keras_tuner import HyperParameters
-from keras_tuner.engine.base_tuner import BaseTuner
-from keras_tuner.engine.hyperparameters import Fixed
-from keras_tuner.errors import FailedTrialError
 
-from attention_zoo.recipes.core import files as _files
-from attention_zoo.recipes.engine import trainer as _run
-from attention_zoo.recipes.tuning import oracle as _tune_oracle
-from attention_zoo.recipes.core.errors import UserError, one_line, unknown
-from attention_zoo.recipes.core.recipe import Recipe, load_pipeline, recipe_module
+import attention_zoo
+from attention_zoo.recipes.core import files
+from attention_zoo.recipes.core.errors import UserError, differences, unknown
+from attention_zoo.recipes.core.recipe import Recipe, recipe_module
+from attention_zoo.recipes.tuning import engines
 
-PARAMETERS = ("Boolean", "Choice", "Fixed", "Float", "Int")
-BEAT_SECONDS = 10  # between two signs of life of a worker
+ATTEMPTS = 2  # of a trial whose process dies
+SCALARS = (bool, int, float, str)
+
+
+@dataclasses.dataclass
+class Trial:
+    """One trial.
+
+    Args:
+        number: Integer; 0 is the recipe's defaults.
+        values: Dict of its hyperparameters.
+        status: `"running"`, `"completed"`, `"pruned"`, `"diverged"` or `"failed"`.
+        settings: Dict of the settings that it changes.
+        score: The validation score of its best epoch, or None.
+        metric: Name of the score.
+        scores: List of the scores of all epochs.
+        epochs: How many epochs it trained.
+        seconds: How long it took.
+        error: Why it failed.
+        workers: Names of the processes that have begun it, the last one ended it.
+        attempts: How many processes have begun it.
+    """
+
+    number: int
+    values: dict
+    status: str = "running"
+    settings: dict = dataclasses.field(default_factory=dict)
+    score: float | None = None
+    metric: str = "score"
+    scores: list = dataclasses.field(default_factory=list)
+    epochs: int | None = None
+    seconds: float | None = None
+    error: str = ""
+    workers: list = dataclasses.field(default_factory=list)
+    attempts: int = 1
 
 
 @dataclasses.dataclass
@@ -30,8 +63,8 @@ class Search:
     Args:
         recipe: The `Recipe`, `--set` applied, with `max_epochs` as its epochs.
         pinned: Tuple of the settings that `--set` took out of the space.
-        tuner: `"random"`, `"hyperband"` or `"bayesian"`.
-        trials: Integer, how many trials to run.
+        tuner: `"random"`, `"hyperband"`, `"bayesian"` or `"optuna"`.
+        wanted: Integer, how many trials to run.
         seed: Integer, of the search and of every trial.
         smoke: Whether trials train on a handful of generated examples.
         data_dir: TFDS data directory, or None for TFDS's own choice.
@@ -41,7 +74,7 @@ class Search:
     recipe: Recipe
     pinned: tuple
     tuner: str
-    trials: int
+    wanted: int
     seed: int
     smoke: bool
     data_dir: str | None
@@ -52,32 +85,37 @@ class Search:
         """The folder with what `--resume` needs."""
         return self.folder / "state"
 
+    # === The space ===
+
+    def parameters(self):
+        """Returns `HyperParameters` in which the pinned settings are fixed."""
+        hp, settings = HyperParameters(), self.recipe.settings()
+        for key in self.pinned:
+            value = _named(key, settings[key])
+            if isinstance(value, SCALARS):
+                hp.Fixed(key, value)
+        return hp
+
     def declare(self, hp):
         """Asks `hp` for a value of each free parameter and returns the settings."""
-        settings = self.recipe.settings()
-        pinned = {key: settings[key] for key in self.pinned}
-        space = recipe_module(self.recipe.name).space
-        chosen = {k: v for k, v in space(Pinned(hp, pinned)).items() if k not in pinned}
-        for key, value in chosen.items():
-            if key not in settings:
-                raise unknown(
-                    f"setting in the space of {self.recipe.name}", key, settings
-                )
-            if key == "attention" and value == "none":
-                chosen[key] = None
+        known, chosen = self.recipe.settings(), {}
+        for key, value in recipe_module(self.recipe.name).space(hp).items():
+            if key not in known:
+                raise unknown(f"setting in the space of {self.recipe.name}", key, known)
+            if key not in self.pinned:
+                absent = key == "attention" and value == "none"
+                chosen[key] = None if absent else value
         return chosen
 
     def defaults(self):
         """Returns the recipe's own values of the parameters."""
-        hp = HyperParameters()
+        hp = self.parameters()
         for key, value in self.recipe.settings().items():
-            if key == "attention" and value is None:
-                value = "none"
-            if isinstance(value, (bool, int, float, str)):
+            value = _named(key, value)
+            if isinstance(value, SCALARS):
                 hp.values[key] = value
         self.declare(hp)
-        active = [p.name for p in hp.space if hp.is_active(p)]
-        return {name: hp.values[name] for name in active}
+        return {p.name: hp.values[p.name] for p in hp.space if hp.is_active(p)}
 
     def settings_of(self, number, values):
         """Returns the settings of a trial that the search decides.
@@ -86,9 +124,8 @@ class Search:
             number: Integer, the trial; trial 0 keeps the recipe's own settings.
             values: Dict of the trial's hyperparameters.
         """
-        values = _tune_oracle.rounded(values)
-        hp = HyperParameters()
-        hp.values = {k: v for k, v in values.items() if not k.startswith("tuner/")}
+        hp = self.parameters()
+        hp.values |= {k: v for k, v in values.items() if not k.startswith("tuner/")}
         chosen = self.declare(hp)
         if number == 0:
             own = self.recipe.settings()
@@ -102,208 +139,166 @@ class Search:
         Args:
             space: The `HyperParameters` of the whole space.
         """
-        from attention_zoo import __version__
-
-        settings = {k: _plain(v) for k, v in self.recipe.settings().items()}
-        return {
-            "attention_zoo": __version__,
+        facts = {
+            "attention_zoo": attention_zoo.__version__,
             "recipe": self.recipe.name,
             "tuner": self.tuner,
             "seed": self.seed,
             "smoke": self.smoke,
-            "settings": settings,
+            "settings": self.recipe.settings(),
             "set": list(self.pinned),
-            "space": space.get_config()["space"],
+            "space": {p.name: p.get_config() for p in space.space},
         }
+        return json.loads(json.dumps(facts))
 
+    # === The trials on the disk ===
 
-def _plain(value):
-    return list(map(_plain, value)) if isinstance(value, tuple) else value
+    def check_folder(self, resume):
+        """Raises `UserError` where the folder holds something else than this search.
 
+        Args:
+            resume: Whether to go on with the trials that are there.
+        """
+        found = self.read()
+        if found is None or not found["trials"]:
+            if resume:
+                print(f"nothing to resume in {self.folder}: a new search", flush=True)
+            return
+        if not resume:
+            raise UserError(
+                f"{self.folder} holds {len(found['trials'])} trials: --resume goes on "
+                "with them, another --out begins anew"
+            )
+        self._compare(found)
 
-class Pinned:
-    """A tuner's `hp` in which settings given by `--set` are no longer free.
+    def open(self):
+        """Begins the search or goes on with it; returns how many trials have ended."""
+        found = self.read()
+        if found is None or not found["trials"]:
+            found = {"trials": [], "engine": None}
+            found["fingerprint"] = self.fingerprint(self.engine().space)
+        for trial in found["trials"]:
+            trial["attempts"] = 0  # a search that is resumed may be killed again
+        files.write_json(self.state / "search.json", found)
+        return sum(trial["status"] != "running" for trial in found["trials"])
 
-    Args:
-        hp: keras-tuner's `HyperParameters`.
-        values: Dict from the settings to their values.
-    """
+    def join(self):
+        """Checks that another process has begun this search."""
+        found = self.read()
+        if found is None:
+            raise UserError(
+                f"no search has begun in {self.folder}: --worker takes part in one "
+                "that the same command without it has begun"
+            )
+        self._compare(found)
 
-    def __init__(self, hp, values):
-        self._hp = hp
-        self._values = values
-
-    def __getattr__(self, name):
-        found = getattr(self._hp, name)
-        if name not in PARAMETERS:
-            return found
-
-        @functools.wraps(found)
-        def parameter(key, *arguments, **options):
-            if key not in self._values:
-                return found(key, *arguments, **options)
-            value = self._values[key]
-            if not isinstance(value, (bool, int, float, str)):
-                return value
-            return self._hp.Fixed(key, value)
-
-        return parameter
-
-
-def free_parameters(space):
-    """Returns the parameters of a space that have more than one value."""
-    return [p for p in space.space if not isinstance(p, Fixed)]
-
-
-class Data:
-    """The pipeline of a search, loaded anew only when an option of it changes.
-
-    Args:
-        search: The `Search`.
-    """
-
-    def __init__(self, search):
-        self._search = search
-        self._key = ""
-        self.pipeline: Any = None
-
-    def of(self, recipe):
-        """Returns the pipeline for a trial's recipe."""
-        key = [recipe.dataset, recipe.train_split, recipe.validation_split]
-        key += [recipe.kind, sorted(recipe.pipeline.items())]
-        if recipe.pipeline.get("word_vectors"):
-            key.append(recipe.config.get("embedding_dim"))
-        if self._key != repr(key):
-            self.pipeline = None  # make room first
-            search = self._search
-            self.pipeline = load_pipeline(recipe, search.data_dir, search.smoke)
-            self._key = repr(key)
-        self.pipeline.recipe = recipe
-        return self.pipeline
-
-
-class Tuner(BaseTuner):
-    """Runs trials by `_run.fit`, in this process, on training and validation data.
-
-    Args:
-        search: The `Search`.
-        on_end: Function without arguments that is called when a trial has ended.
-    """
-
-    def __init__(self, search, on_end=None):
-        self.job = search
-        self.data = Data(search)
-        self._on_end = on_end
-        self._busy = True
-        oracle = _tune_oracle.make_oracle(
-            search.tuner,
-            search.defaults(),
-            search.state / "oracle.json",
-            search.trials,
-            search.recipe.epochs,
-            search.seed,
+    def _compare(self, found):
+        others = differences(
+            found["fingerprint"], self.fingerprint(self.engine().space)
         )
-        super().__init__(oracle, hypermodel=search.declare, directory=search.folder)
-        self.space = oracle.get_space()
-        check_space(search, self.space)
+        if others:
+            raise UserError(
+                f"{self.folder} holds another search: {'; '.join(others[:3])}. Give "
+                "the same options, or another --out"
+            )
 
-    def pre_create_trial(self):
-        if not self._busy:
-            time.sleep(0.5)  # the oracle waits for the trials of others
-        self._busy = False
-
-    def on_trial_begin(self, trial):
-        self._busy = True
-
-    def run_trial(self, trial):
-        """Trains one model and returns its best epoch's figures."""
-        number, values = int(trial.trial_id), trial.hyperparameters.values
-        result = {"worker": self.tuner_id}
+    def read(self):
+        """Returns the content of the state, or None where there is none."""
+        file = self.state / "search.json"
+        if not file.exists():
+            others = [path for path in self.folder.glob("*") if path != self.state]
+            if others or (self.folder.exists() and not self.folder.is_dir()):
+                raise UserError(
+                    f"{self.folder} holds no search of attention-zoo: give another "
+                    "--out"
+                )
+            return None
         try:
-            with beating(self.oracle, trial.trial_id):
-                result |= self.measure(number, values)
-        except Exception as error:  # whatever it is, the search goes on
-            result |= {"status": "failed", "error": one_line(error)}
-        self.write_result(number, result)
-        if result["status"] != "completed":
-            raise FailedTrialError(result["error"])
-        return {key: result[key] for key in ("score", "epochs", "seconds")}
+            found = json.loads(file.read_text(encoding="utf-8"))
+            all(Trial(**trial) for trial in found["trials"])
+            found["fingerprint"].get("recipe")
+            return {key: found[key] for key in ("fingerprint", "trials", "engine")}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"{file} cannot be read: give another --out") from None
 
-    def measure(self, number, values):
-        """Returns status, score and cost of a training."""
-        start = time.monotonic()
-        settings = self.job.settings_of(number, values)
-        recipe = self.job.recipe.replace(**settings)
-        pipeline = self.data.of(recipe)
-        run = _run.fit(recipe, pipeline, self.job.seed, f"trial {number}")
-        best = run.history[run.epoch - 1]
-        result = {"epochs": recipe.epochs, "best_epoch": run.epoch}
-        result["seconds"] = round(time.monotonic() - start, 1)
-        wrong = [f"{key} {v}" for key, v in best.items() if not math.isfinite(v)]
-        if wrong:
-            error = f"diverged: {', '.join(wrong)}"
-            return {**result, "status": "diverged", "error": error}
-        score = float(run.score[0])
-        metric = metric_name(score, best)
-        return {**result, "status": "completed", "score": score, "metric": metric}
+    def trials(self):
+        """Returns all `Trial`s, in order."""
+        return [Trial(**trial) for trial in (self.read() or {"trials": []})["trials"]]
 
-    def write_result(self, number, result):
-        _files.write_json(self.job.state / f"trial_{number}.json", result)
+    def engine(self, state=None, trials=()):
+        """Returns the engine that picks values, as it was left."""
+        make = engines.Optuna if self.tuner == "optuna" else engines.KerasTuner
+        return make(self, state, trials)
 
-    def on_trial_end(self, trial):
-        self.oracle.end_trial(trial)
-        if self._on_end is not None and not self.oracle.failure:
-            self._on_end()
+    @contextlib.contextmanager
+    def changing(self):
+        """Gives the trials and the engine to one process, and writes what it did."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with open(self.state / "changing", "w", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            found: dict = self.read() or {}
+            trials = [Trial(**trial) for trial in found["trials"]]
+            engine = self.engine(found["engine"], trials)
+            yield trials, engine
+            found["trials"] = [dataclasses.asdict(trial) for trial in trials]
+            found["engine"] = engine.state()
+            files.write_json(self.state / "search.json", found)
 
-    def save(self):
-        """Writes nothing: the oracle writes the state."""
+    @contextlib.contextmanager
+    def claim(self, worker):
+        """Gives a trial to this process, as long as the block runs.
 
-    def _get_tuner_fname(self):
-        """Returns no file: the state is read when `--resume` asks for it."""
-        return ""
+        Args:
+            worker: Name of the process.
+
+        Yields:
+            The `Trial` and the engine's function that may stop it, or None and whether
+            the trials of others may still come back.
+        """
+        with contextlib.ExitStack() as stack:
+            with self.changing() as (trials, engine):
+                lost = (self._lost(trial, engine, stack) for trial in trials)
+                trial = next(filter(None, lost), None)
+                if trial is None and len(trials) < self.wanted:
+                    values = engine.ask(len(trials))
+                    if values is not None:
+                        trial = Trial(len(trials), values)
+                        trial.settings = self.settings_of(trial.number, values)
+                        trials.append(trial)
+                        self._lock(trial, stack)
+                if trial is not None:
+                    trial.workers.append(worker)
+                waiting = any(t.status == "running" for t in trials)
+            yield trial, engine.stopper() if trial is not None else waiting
+
+    def _lost(self, trial, engine, stack):
+        """Returns a trial whose process has died, or None; a second death fails it."""
+        if trial.status != "running" or not self._lock(trial, stack):
+            return None
+        trial.attempts += 1
+        if trial.attempts <= ATTEMPTS:
+            return trial
+        trial.status, trial.error = "failed", f"its process {trial.workers[-1]} died"
+        engine.tell(trial)
+        return None
+
+    def _lock(self, trial, stack):
+        """Returns whether a trial is this process's, until the stack is closed."""
+        name = self.state / f"trial_{trial.number}.lock"
+        file = stack.enter_context(name.open("w", encoding="utf-8"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def finish(self, trial):
+        """Writes a trial that has ended."""
+        with self.changing() as (trials, engine):
+            trials[trial.number] = trial
+            engine.tell(trial)
 
 
-def metric_name(score, logs):
-    """Returns which validation metric a score is, with a minus where it is turned."""
-    for key, value in logs.items():
-        if key.startswith("val_") and abs(value) == abs(score):
-            return key if value == score else f"-{key}"
-    return "score"
-
-
-class beating:
-    """Tells the chief again and again that a trial is being run.
-
-    Args:
-        oracle: The oracle, or in a worker the client of the chief's.
-        trial_id: The trial.
-    """
-
-    def __init__(self, oracle, trial_id):
-        self._distant = not isinstance(oracle, _tune_oracle.Guarded)
-        self._oracle, self._trial_id = oracle, trial_id
-        self._over = threading.Event()
-
-    def __enter__(self):
-        if self._distant:
-            threading.Thread(target=self._beat, daemon=True).start()
-
-    def __exit__(self, *error):
-        self._over.set()
-
-    def _beat(self):
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                self._oracle.get_trial(self._trial_id)
-            except Exception:  # the search itself will notice
-                return
-
-
-def check_space(search, space):
-    """Raises `UserError` for a space without a free parameter."""
-    if not free_parameters(space):
-        raise UserError(
-            f"--set leaves nothing to tune in {search.recipe.name}"
-            if search.pinned
-            else f"the space of {search.recipe.name} is empty"
-        )
+def _named(key, value):
+    """Returns a setting as the space has it."""
+    return "none" if key == "attention" and value is None else value

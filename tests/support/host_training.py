@@ -27,41 +27,64 @@ SETTINGS = (
 
 def main():
     """Runs the command, with a tiny model where it trains or publishes."""
-    from attention_zoo.recipes.cli import main as _cli
-    from attention_zoo.recipes.distributed import processes as _processes
+    from attention_zoo.recipes.cli import main as cli
+    from attention_zoo.recipes.distributed import processes
 
-    _processes.PROGRAM = PROGRAM
-    if "--coordinator" in sys.argv:
+    processes.PROGRAM = PROGRAM
+    if processes.is_child():
         from support import killed_training
 
-        from attention_zoo.recipes.engine import trainer as _run
+        from attention_zoo.recipes.engine import trainer
 
         killed_training.prepare()
         if "--publish" not in sys.argv:
-            _run.fit_all = more_than_once(_run.fit_all)
-    return _cli.main()
+            trainer.fit_all = more_than_once(trainer.fit_all)
+    return cli.main()
+
+
+MEET = (*PROGRAM[:-1], PROGRAM[-1].replace("main()", "meet()"))
+
+
+def meet():
+    """Meets the other processes as a training does, and does not train."""
+    from attention_zoo.recipes.cli import main as cli
+    from attention_zoo.recipes.core.errors import UserError
+    from attention_zoo.recipes.distributed import hosts
+    from attention_zoo.recipes.engine.execution import Options
+
+    args = cli.parse(sys.argv[1:])
+    options = hosts.connect(Options.of(args))
+    facts = {"settings": {"set": args.set}, "execution": options.facts()}
+
+    def claim():
+        if args.epochs == 7:
+            raise UserError("no such folder")
+
+    with hosts.ending_all(options.num_processes):
+        hosts.agreed(claim, facts)
+        raise UserError("all have met")
 
 
 def more_than_once(fit_all):
     """Returns `fit_all` with other trainings of the model."""
-    from attention_zoo.recipes.distributed import devices as _distribute
-    from attention_zoo.recipes.engine import trainer as _run
+    from attention_zoo.recipes.distributed import devices
+    from attention_zoo.recipes.engine import trainer
     from attention_zoo.recipes.engine.execution import Options
 
     class Alone(Options):
         def parts(self):
-            return _distribute.Parts(1)
+            return devices.Parts(1)
 
     def fit(recipe, pipeline, seeds, options, kept):
         first = options.process_id == 0
         kept.finish = lambda *record: None
-        whole = _run.fit(recipe, pipeline, 0, "model", options, kept)
+        whole = trainer.fit(recipe, pipeline, 0, "model", options, kept)
         del kept.finish
         if first:
             os.remove(kept.folder / "model-seed0-epoch2.npz")
         runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
         if first:
-            alone = _run.fit(recipe, pipeline, 0, "model", Alone(jit=True))
+            alone = trainer.fit(recipe, pipeline, 0, "model", Alone(jit=True))
             seen = [run.history for run in (alone, whole, runs[0])]
             with open(os.environ["HOSTS_SEEN"], "w", encoding="utf-8") as file:
                 json.dump(seen, file)
@@ -79,7 +102,7 @@ def split_model():
     import numpy as np
 
     import attention_zoo
-    from attention_zoo.recipes.distributed import hosts as _hosts
+    from attention_zoo.recipes.distributed import sharding
 
     rng = np.random.default_rng(0)
     ids, targets = rng.integers(0, 11, (12, 5)), rng.normal(size=(12, 3))
@@ -88,7 +111,7 @@ def split_model():
         keras.backend.clear_session()
         keras.utils.set_random_seed(0)
         if how:
-            _hosts.activate(how)
+            sharding.activate(how)
         inputs = keras.Input((5,), dtype="int32")
         x = keras.layers.Embedding(11, 8)(inputs)
         x = attention_zoo.layers.MultiHeadAttention(num_heads=2, key_dim=4)(x, x)

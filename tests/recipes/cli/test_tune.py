@@ -1,8 +1,11 @@
 """`attention-zoo tune`: the table, the winner, failures, `--resume`, the folder."""
 
 import csv
+import dataclasses
+import fcntl
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -10,14 +13,16 @@ import numpy as np
 import pytest
 from support import fake_training
 
-from attention_zoo.recipes import attention_forecaster_climate as climate
 from attention_zoo.recipes import attention_lstm_reviews
 from attention_zoo.recipes.core import recipe as _recipe
-from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.distributed import processes
+from attention_zoo.recipes.engine import trainer
 
 RECIPE = "attention_lstm_reviews"
 NAMES = ["units", "learning_rate", "dropout"]
 SMOKE = ("tune", RECIPE, "--smoke", "--out", "out")
+TUNERS = ("--tuner=random", "--tuner=hyperband", "--tuner=bayesian")
+OPTUNA = "--engine=optuna"
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +33,11 @@ def empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def fake(monkeypatch):
-    """Takes the place of training, and of the pictures."""
-    from attention_zoo.recipes.tuning import plots as _tune_plots
-
-    monkeypatch.setattr(_run, "fit", fake_training.fit)
-    monkeypatch.setattr(_tune_plots, "draw", lambda *given: None)
+def wrong(monkeypatch):
+    """Makes trainings take no time; what goes wrong in one, by its label."""
+    monkeypatch.setattr(trainer, "fit", fake_training.fit)
+    monkeypatch.setattr(fake_training, "wrong", {})
+    return fake_training.wrong
 
 
 @pytest.fixture
@@ -47,24 +51,10 @@ def table(folder):
         return list(csv.DictReader(file))
 
 
-def failing(wrong):
-    """Returns a training that fails as `wrong` says, by label."""
-
-    def fit(recipe, pipeline, seed, label):
-        run = fake_training.fit(recipe, pipeline, seed, label)
-        failure = wrong.get(label)
-        if isinstance(failure, BaseException):
-            raise failure
-        run.history[0]["val_loss"] = failure or 0.5
-        return run
-
-    return fit
-
-
-@pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
-@pytest.mark.usefixtures("fake")
-def test_the_table_and_the_winner(command, folder, tuner):
-    code, out, _ = command(*SMOKE, "--tuner", tuner, "--trials", 12, "--max-epochs", 9)
+@pytest.mark.parametrize("how", [*TUNERS, OPTUNA])
+@pytest.mark.usefixtures("wrong")
+def test_the_table_and_the_winner(command, folder, how):
+    code, out, _ = command(*SMOKE, how, "--trials", 12, "--max-epochs", 9)
     assert code == 0
     rows = table(folder)
     columns = ["trial", "status", *NAMES, "score", "epochs", "seconds", "error"]
@@ -78,7 +68,7 @@ def test_the_table_and_the_winner(command, folder, tuner):
         assert float(row["score"]) == fake_training.score_of(**values)
     tried = {(row["epochs"], *(row[name] for name in NAMES)) for row in rows}
     assert len(tried) == 12
-    assert ({row["epochs"] for row in rows} == {"9"}) == (tuner != "hyperband")
+    assert ({row["epochs"] for row in rows} == {"9"}) == (how != "--tuner=hyperband")
     best = max(rows, key=lambda row: float(row["score"]))
     config = json.loads((folder / "best.json").read_text())
     assert config.pop("recipe") == RECIPE
@@ -96,7 +86,7 @@ def test_the_table_and_the_winner(command, folder, tuner):
     assert not list(folder.rglob(".*"))
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_a_seed_gives_the_same_trials(command, folder, tmp_path):
     tables = []
     for seed, out in ((3, "a"), (3, "b"), (4, "c")):
@@ -108,16 +98,16 @@ def test_a_seed_gives_the_same_trials(command, folder, tmp_path):
 
 
 def test_real_trainings_touch_no_test_split(command, folder, monkeypatch):
-    fit, splits = _run.fit, set()
+    fit, splits = trainer.fit, set()
 
-    def watched(recipe, pipeline, seed, label):
-        run = fit(recipe, pipeline, seed, label)
+    def watched(recipe, pipeline, seed, label, callbacks):
+        run = fit(recipe, pipeline, seed, label, callbacks=callbacks)
         splits.update(pipeline.splits)
         logs = run.history[run.epoch - 1]
         assert run.score[0] == logs["val_accuracy"]
         return run
 
-    monkeypatch.setattr(_run, "fit", watched)
+    monkeypatch.setattr(trainer, "fit", watched)
     sizes = ["--set", "embedding_dim=3", "--set", "units=4", "--set", "max_length=5"]
     code, out, _ = command(*SMOKE, "--trials", 2, "--max-epochs", 1, *sizes)
     assert code == 0
@@ -133,12 +123,10 @@ def test_real_trainings_touch_no_test_split(command, folder, monkeypatch):
 # === Failures ===
 
 
-def test_failed_trials_are_recorded_and_the_search_goes_on(
-    command, folder, monkeypatch
-):
-    wrong = {f"trial {i}": ValueError(f"no\nway {i}") for i in (1, 2, 3, 4)}
+def test_failed_trials_are_recorded_and_the_search_goes_on(command, folder, wrong):
+    for i in (1, 2, 3, 4):
+        wrong[f"trial {i}"] = ValueError(f"no\nway {i}")
     wrong["trial 6"] = float("nan")
-    monkeypatch.setattr(_run, "fit", failing(wrong))
     code, out, _ = command(*SMOKE, "--tuner", "bayesian", "--trials", 9)
     assert code == 0
     rows = table(folder)
@@ -154,22 +142,22 @@ def test_failed_trials_are_recorded_and_the_search_goes_on(
     assert "4 failed" in (folder / "README.md").read_text()
 
 
-def test_failed_defaults_are_said(command, monkeypatch):
-    monkeypatch.setattr(_run, "fit", failing({"trial 0": ValueError("no")}))
+def test_failed_defaults_are_said(command, wrong):
+    wrong["trial 0"] = ValueError("no")
     out = command(*SMOKE, "--trials", 2)[1]
     assert "Nothing to compare with: the recipe's defaults (trial 0) are failed" in out
 
 
-def test_no_trial_completed(command, monkeypatch):
-    wrong = {f"trial {i}": ValueError("no way") for i in range(3)}
-    monkeypatch.setattr(_run, "fit", failing(wrong))
+def test_no_trial_completed(command, wrong):
+    for i in range(3):
+        wrong[f"trial {i}"] = ValueError("no way")
     code, _, err = command(*SMOKE, "--trials", 3)
     assert code == 2
     assert "none of 3 trials was completed" in err
     assert "no way" in err
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_a_search_that_does_not_beat_the_defaults(command, monkeypatch, folder):
     def space(hp):
         return {"units": hp.Choice("units", [16, 32])}
@@ -182,7 +170,7 @@ def test_a_search_that_does_not_beat_the_defaults(command, monkeypatch, folder):
     assert json.loads((folder / "best.json").read_text())["units"] == 32
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_defaults_outside_the_space_and_conditions(command, monkeypatch, folder):
     def space(hp):
         units = hp.Choice("units", [3, 5, 7])
@@ -206,17 +194,15 @@ def test_defaults_outside_the_space_and_conditions(command, monkeypatch, folder)
 # === Resuming ===
 
 
-@pytest.mark.parametrize("tuner", ["random", "hyperband"])
-@pytest.mark.usefixtures("fake")
-def test_ctrl_c_and_resume_end_as_one_search(command, folder, monkeypatch, tuner):
-    options = ["--tuner", tuner, "--max-epochs", 3]
-    wrong = {"trial 3": KeyboardInterrupt()}
-    monkeypatch.setattr(_run, "fit", failing(wrong))
+@pytest.mark.parametrize("how", ["--tuner=random", "--tuner=hyperband", OPTUNA])
+def test_ctrl_c_and_resume_end_as_one_search(command, folder, wrong, how):
+    options = [how, "--max-epochs", 3]
+    wrong["trial 3"] = KeyboardInterrupt()
     code, out, err = command(*SMOKE, "--trials", 7, *options)
     assert (code, err) == (130, "attention-zoo: error: interrupted\n")
     assert "--resume goes on" in out
     assert len(table(folder)) == 3
-    monkeypatch.setattr(_run, "fit", fake_training.fit)
+    wrong.clear()
     assert command(*SMOKE, "--trials", 7, *options, "--resume")[0] == 0
     starts = [line for line in fake_training.notes() if line.startswith("start")]
     assert starts == [f"start trial {i}" for i in (0, 1, 2, 3, 3, 4, 5, 6)]
@@ -235,7 +221,7 @@ def test_ctrl_c_and_resume_end_as_one_search(command, folder, monkeypatch, tuner
     assert len(fake_training.notes()) == before + 2
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_resume_after_sigkill(command, folder, refused):
     words = [str(word) for word in (*SMOKE, "--trials", 5)]
     killed = subprocess.run(
@@ -255,7 +241,7 @@ def test_resume_after_sigkill(command, folder, refused):
     assert [row["status"] for row in rows] == ["completed"] * 5
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_another_search_is_refused(command, refused, folder, monkeypatch, digests):
     assert command(*SMOKE, "--trials", 2)[0] == 0
     before = digests(folder)
@@ -263,63 +249,61 @@ def test_another_search_is_refused(command, refused, folder, monkeypatch, digest
     assert "holds 2 trials: --resume goes on with them" in message
     resume = [*SMOKE, "--trials", 5, "--resume"]
     message = refused(*resume, "--tuner", "bayesian")
-    assert "--tuner has changed since the search in out/" in message
-    assert message.endswith("random, now bayesian")
-    assert "--seed has changed" in refused(*resume, "--seed", 1)
-    assert "epochs 3, now 5" in refused(*resume, "--max-epochs", 5)
-    assert "--set has changed" in refused(*resume, "--set", "units=3")
-    assert "--smoke has changed" in refused(*[w for w in resume if w != "--smoke"])
+    assert (
+        "out/attention_lstm_reviews holds another search: tuner was random" in message
+    )
+    assert "seed was 0, now 1" in refused(*resume, "--seed", 1)
+    assert "epochs was 3, now 5" in refused(*resume, "--max-epochs", 5)
+    assert "set was [], now ['units']" in refused(*resume, "--set", "units=3")
+    words = [word for word in resume if word != "--smoke"]
+    assert "smoke was True, now False" in refused(*words)
     with monkeypatch.context() as patch:
         patch.setattr("attention_zoo.__version__", "7.7.7")
-        assert "attention-zoo has changed" in refused(*resume)
+        assert "attention_zoo was 0.1.0" in refused(*resume)
 
     def space(hp):
         return {"dropout": hp.Float("dropout", 0.0, 0.9), **old(hp)}
 
     old = attention_lstm_reviews.space
     monkeypatch.setattr(attention_lstm_reviews, "space", space)
-    message = refused(*resume)
-    assert message.startswith("the space of the recipe has changed since")
-    assert message.endswith(": dropout")
+    assert "max_value was 0.5, now 0.9" in refused(*resume)
     assert digests(folder) == before
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_folders_that_hold_something_else(refused, folder):
     folder.mkdir(parents=True)
     (folder / "letter").write_text("dear")
     assert "holds no search of" in refused(*SMOKE)
-    (folder / "search.json").write_text("{}")
     (folder / "state").mkdir()
-    (folder / "state" / "oracle.json").write_text('{"trials": [{')
-    assert "oracle.json cannot be read" in refused(*SMOKE, "--resume")
+    for content in ("", "{}", '{"trials": [{', '{"trials": [{}]}', '{"trials": [1]}'):
+        (folder / "state" / "search.json").write_text(content)
+        assert "search.json cannot be read" in refused(*SMOKE, "--resume")
     assert (folder / "letter").read_text() == "dear"
 
 
-@pytest.mark.usefixtures("fake")
-def test_one_search_at_a_time(refused, command, folder, monkeypatch):
-    from attention_zoo.recipes.core import files as _files
-
+@pytest.mark.usefixtures("wrong")
+def test_one_search_at_a_time(refused, command, folder):
     assert command(*SMOKE, "--trials", 1)[0] == 0
-    with _files.locked(folder / "state", "no"):
+    with open(folder / "state" / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         message = refused(*SMOKE, "--trials", 2, "--resume")
     assert message == "another process searches in out/attention_lstm_reviews"
     assert command(*SMOKE, "--trials", 2, "--resume")[0] == 0
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_a_full_disk_ends_the_search(command, folder, monkeypatch):
-    from attention_zoo.recipes.core import files as _files
+    replace = os.replace
 
-    write = _files.write_json
-
-    def full(path, value):
-        if path.name == "oracle.json" and len(value["trials"]) > 2:
-            raise OSError(28, "No space left on device", str(path))
-        write(path, value)
+    def full(source, target):
+        content = pathlib.Path(source).read_text()
+        if target.name == "search.json" and len(json.loads(content)["trials"]) > 2:
+            raise OSError(28, "No space left on device", str(target))
+        replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_files, "write_json", full)
+        patch.setattr(os, "replace", full)
         code, _, err = command(*SMOKE, "--trials", 5)
     assert code == 2
     assert "No space left on device: out" in err
@@ -327,12 +311,85 @@ def test_a_full_disk_ends_the_search(command, folder, monkeypatch):
     assert [row["status"] for row in table(folder)] == ["completed"] * 5
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_resume_without_a_search_begins_one(command, folder):
     code, out, _ = command(*SMOKE, "--trials", 1, "--resume")
     assert code == 0
     assert "nothing to resume in out" in out
     assert len(table(folder)) == 1
+
+
+# === Workers ===
+
+
+def test_two_workers_one_of_them_killed(command, folder, monkeypatch):
+    monkeypatch.setattr(processes, "PROGRAM", fake_training.PROGRAM)
+    monkeypatch.setenv("FAKE_KILL", "trial 2")
+    monkeypatch.setenv("FAKE_SECONDS", "0.3")
+    code, out, err = command(*SMOKE, "--trials", 8, "--workers", 2)
+    assert (code, err) == (0, "")
+    assert "died in trial 2 (signal 9), another one takes its place" in out
+    ends = sorted(line for line in fake_training.notes() if line.startswith("end"))
+    assert ends == [f"end trial {i}" for i in range(8)]  # all, and none twice
+    rows = table(folder)
+    assert [row["status"] for row in rows] == ["completed"] * 8
+    for row in rows:
+        values = {name: float(row[name]) for name in NAMES}
+        assert float(row["score"]) == fake_training.score_of(**values)
+    assert len({trial.workers[-1] for trial in make_search(folder=folder).trials()}) > 1
+    assert out.splitlines()[-2].startswith("The search ")
+
+
+def test_workers_that_cannot_begin(command, monkeypatch):
+    program = ("sh", "-c", "echo no disk >&2; exit 1")
+    monkeypatch.setattr(processes, "PROGRAM", program)
+    code, _, err = command(*SMOKE, "--trials", 3, "--workers", 2)
+    assert code == 2
+    assert "ended with exit code 1: no disk" in err
+
+
+def test_a_trial_that_loses_two_processes_has_failed(folder):
+    """And its values are not tried again."""
+    search = make_search(folder=folder)
+    search.check_folder(resume=False)
+    assert search.open() == 0
+    for attempt in range(2):
+        with search.claim(f"worker{attempt}") as (lost, _):
+            assert (lost.number, lost.attempts) == (0, attempt + 1)
+            with search.claim("other") as (other, _):
+                assert other.number == 1
+    with search.claim("worker2") as (third, _):
+        assert third.number == 2
+        search.finish(dataclasses.replace(third, status="completed", score=0.5))
+    failed, _, completed = search.trials()
+    assert (failed.status, failed.error) == ("failed", "its process worker1 died")
+    assert completed.score == 0.5
+    assert search.open() == 3
+
+
+@pytest.mark.usefixtures("wrong")
+def test_a_process_that_joins_a_search(command, folder, refused):
+    search = make_search(folder=folder)
+    search.open()
+    message = refused(*SMOKE, "--worker", "second", "--seed", 1)
+    assert "holds another search: seed was 0, now 1" in message
+    assert command(*SMOKE, "--trials", 3, "--worker", "second")[0] == 0
+    assert [trial.workers for trial in search.trials()] == [["second"]] * 3
+
+
+@pytest.mark.usefixtures("wrong")
+def test_a_hopeless_trial_is_stopped(monkeypatch, folder):
+    """Optuna's median pruner, which knows the epochs of trials that have ended."""
+    search = dataclasses.replace(make_search(folder=folder), tuner="optuna", wanted=7)
+    search.open()
+    for i in range(6):
+        with search.claim("one") as (trial, stop):
+            scores = [0.5, 0.6 + i / 100, 0.7]
+            assert not any(stop(score, i) for i, score in enumerate(scores))
+            ended = {"status": "completed", "score": 0.7, "scores": scores}
+            search.finish(dataclasses.replace(trial, **ended))
+    with search.claim("one") as (_, stop):
+        assert [stop(score, i) for i, score in enumerate([0.1, 0.2])] == [False, True]
 
 
 # === Arguments ===
@@ -347,6 +404,8 @@ def test_resume_without_a_search_begins_one(command, folder):
         (["--seed", "-1"], "--seed must not be negative"),
         (["--tuner", "grid"], "argument --tuner: invalid choice: 'grid'"),
         (["--set", "unts=3"], "unknown --set key 'unts'. Did you mean units"),
+        ([OPTUNA, "--tuner=random"], "--tuner random is of keras-tuner: leave out"),
+        (["--worker", "a"], "no search has begun in out/attention_lstm_reviews"),
         (["--max-epoch", "3"], "unknown option of tune '--max-epoch'. Did you mean"),
         (
             ["--set", "units=3", "--set", "dropout=0.1", "--set", "learning_rate=0.1"],
@@ -375,10 +434,10 @@ def test_a_space_with_an_unknown_setting(refused, monkeypatch):
     )
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("wrong")
 def test_train_best(command, folder, monkeypatch):
     calls = []
-    monkeypatch.setattr(_run, "train", lambda *given, **more: calls.append(given))
+    monkeypatch.setattr(trainer, "train", lambda *given, **more: calls.append(given))
     words = [*SMOKE, "--trials", 4, "--seed", 5, "--train-best"]
     assert command(*words)[0] == 0
     config = json.loads((folder / "best.json").read_text())
@@ -392,11 +451,10 @@ def test_train_best(command, folder, monkeypatch):
 # === Parts ===
 
 
-def make_search(name=RECIPE, pinned=(), **options):
+def make_search(name=RECIPE, folder=pathlib.Path("none")):
     from attention_zoo.recipes.tuning.search import Search
 
-    recipe = _recipe.get_recipe(name)
-    return Search(recipe, pinned, "random", 5, 0, True, None, None, **options)
+    return Search(_recipe.get_recipe(name), (), "random", 5, 0, True, None, folder)
 
 
 @pytest.mark.parametrize("name", _recipe.list_recipes())
@@ -412,13 +470,13 @@ def test_every_recipe_has_its_defaults_as_trial_0(name):
 
 
 def test_data_are_loaded_anew_only_for_other_options(monkeypatch):
-    from attention_zoo.recipes.tuning import search as _tune_search
+    from attention_zoo.recipes.tuning import workers
 
     loaded, load = [], _recipe.load_pipeline
     monkeypatch.setattr(
-        _tune_search, "load_pipeline", lambda *given: loaded.append(1) or load(*given)
+        workers, "load_pipeline", lambda *given: loaded.append(1) or load(*given)
     )
-    data = _tune_search.Data(make_search())
+    data = workers.Data(make_search())
     recipe = _recipe.get_recipe(RECIPE)
     first = data.of(recipe)
     second = data.of(recipe.replace(units=5, batch_size=7, learning_rate=1e-4))
@@ -432,21 +490,21 @@ def test_data_are_loaded_anew_only_for_other_options(monkeypatch):
 
 
 def test_the_name_of_a_score():
-    from attention_zoo.recipes.tuning.search import metric_name
+    from attention_zoo.recipes.tuning.workers import metric_name
 
     logs = {"loss": 0.5, "val_loss": 0.25, "val_mse": 0.5, "val_accuracy": 0.75}
     assert metric_name(0.75, logs) == "val_accuracy"
     assert metric_name(-0.5, logs) == "-val_mse"
     assert metric_name(9.0, logs) == "score"
-    assert climate.RECIPE.kind == "series"
 
 
 def test_an_error_is_told_without_its_minus():
-    from attention_zoo.recipes.tuning.report import Record, verdict
+    from attention_zoo.recipes.tuning.report import verdict
+    from attention_zoo.recipes.tuning.search import Trial
 
     found = [
-        Record(0, "completed", {}, {}, score=-0.5, metric="-val_mse"),
-        Record(1, "completed", {}, {}, score=-0.375, metric="-val_mse"),
+        Trial(0, {}, "completed", score=-0.5, metric="-val_mse"),
+        Trial(1, {}, "completed", score=-0.375, metric="-val_mse"),
     ]
     assert verdict(make_search("patch_transformer_etth1"), found) == (
         "The search beat the recipe's defaults: val_mse 0.375 (trial 1) against "
@@ -465,30 +523,30 @@ def test_importance_finds_the_column_that_decides():
     assert fit > 0.8
 
 
-def test_pictures(command, monkeypatch, folder):
-    monkeypatch.setattr(_run, "fit", fake_training.fit)
-    from attention_zoo.recipes.tuning import plots as _tune_plots
+@pytest.mark.usefixtures("wrong")
+def test_pictures(command, folder):
+    from attention_zoo.recipes.tuning import plots
 
-    figures = []
-    for name in ("parallel_coordinates", "importance"):
-        draw = getattr(_tune_plots, name)
-        monkeypatch.setattr(
-            _tune_plots,
-            name,
-            lambda *given, draw=draw: figures.append(draw(*given)) or figures[-1],
-        )
     command(*SMOKE, "--trials", 6)
-    command(*SMOKE[:3], "--out", "few", "--trials", 2)
     pictures = {"parallel_coordinates.png", "importance.png"}
     assert {file.name for file in folder.iterdir()} >= pictures
-    lines, bars, _, few = [figure.axes[0] for figure in figures]
-    assert [t.get_text() for t in lines.get_xticklabels()] == [*NAMES, "val_accuracy"]
-    drawn = [line for line in lines.get_lines() if len(line.get_xdata()) == 4]
+    search = make_search(folder=folder)
+    done = search.trials()
+    heights, ticks = plots.places(search.engine().space, done)
+    assert list(heights) == NAMES
+    assert heights["learning_rate"].min() == 0
+    rates = np.log([float(row["learning_rate"]) for row in table(folder)])
+    expected = (rates - rates.min()) / np.ptp(rates)
+    np.testing.assert_allclose(heights["learning_rate"], expected)
+    plot = plots.parallel_coordinates(search, done, heights, ticks).axes[0]
+    assert [t.get_text() for t in plot.get_xticklabels()] == [*NAMES, "val_accuracy"]
+    drawn = [line for line in plot.get_lines() if len(line.get_ydata()) == 4]
     assert len(drawn) == 6
     assert {line.get_ydata()[-1] for line in drawn} >= {0.0, 1.0}
     (default,) = [line for line in drawn if line.get_linestyle() == "--"]
-    learning_rate = np.log(0.005 / 0.001) / np.log(10)
-    np.testing.assert_allclose(default.get_ydata()[:3], [0.5, learning_rate, 0.2])
+    assert default.get_ydata()[1] == pytest.approx(expected[0])
+    bars = plots.importance(search, done, heights).axes[0]
     assert "random forest on 6 trials" in bars.get_xlabel()
     assert "Few trials" in bars.get_xlabel()
+    few = plots.importance(search, done[:2], heights).axes[0]
     assert "2 completed trials are too few" in few.texts[0].get_text()

@@ -3,7 +3,6 @@
 import concurrent.futures
 import json
 import os
-import re
 import socket
 import subprocess
 
@@ -14,12 +13,11 @@ import tensorflow as tf
 from support import host_training
 from support.fresh import run_fresh
 
+from attention_zoo.recipes.cli import main
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.distributed import hosts as _hosts
-from attention_zoo.recipes.distributed import launcher as _launch
-from attention_zoo.recipes.distributed import rendezvous as _rendezvous
-from attention_zoo.recipes.distributed.rendezvous import Meeting, parse_address
-from attention_zoo.recipes.engine import checkpoints as _checkpoint
+from attention_zoo.recipes.distributed import launcher, processes
+from attention_zoo.recipes.engine import checkpoints
+from attention_zoo.recipes.engine.execution import Options
 
 RECIPE = "attention_lstm_reviews"
 TRAIN = ("train", RECIPE, "--smoke", "--epochs", "2")
@@ -97,173 +95,96 @@ def test_a_model_that_is_split_between_two_devices():
     assert "dense/kernel" in [path for path, shape in split if shape == [40, 3]]
 
 
-# === The meeting before the training ===
+# === What ends a training before it begins ===
 
 
-@pytest.fixture
-def port():
-    return _launch.free_port()
-
-
-def attend(port, count, process, facts=None, block=None, seconds=2.0):
-    """Meets the others and agrees with them; returns what is raised, or None."""
-    try:
-        meeting = Meeting(f"127.0.0.1:{port}", count, process, seconds)
-        try:
-            meeting.meet(facts or {})
-            with meeting.agreeing():
-                if block is not None:
-                    block()
-        finally:
-            meeting.close()
-    except UserError as error:
-        return str(error)
-    return None
-
-
-def attend_together(*calls):
-    """Returns what each of several calls of `attend` raises."""
-    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
-        started = [pool.submit(attend, *call) for call in calls]
-        return [future.result() for future in started]
-
-
-def test_processes_meet_and_begin(port):
-    """Whoever comes first; a probe of the port is none of them."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        late = pool.submit(attend, port, 3, 2)
-        first = pool.submit(attend, port, 3, 0)
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert not first.done()
-        other = pool.submit(attend, port, 3, 1)
-        assert [late.result(), first.result(), other.result()] == [None] * 3
-    socket.create_server(("127.0.0.1", port)).close()  # JAX has the port now
-
-
-def test_ids_clash(port):
-    errors = attend_together((port, 3, 0), (port, 3, 1), (port, 3, 1))
-    message = "two processes have --process-id 1: each needs its own, from 0 to 2"
-    assert errors == [message] * 3
-
-
-def test_commands_differ(port):
-    ours, theirs = {"settings": {"units": 3}}, {"settings": {"units": 5}}
-    errors = attend_together((port, 2, 0, ours), (port, 2, 1, theirs))
-    assert errors[0] == errors[1]
-    assert "than process 0: units is 3, there 5" in errors[0]
-    errors = attend_together((port, 2, 0), (port, 3, 1))
-    assert "processes is 2, there 3" in errors[0]
-
-
-def test_one_is_missing(port):
-    errors = attend_together((port, 3, 0, None, None, 0.5), (port, 3, 2))
-    message = (
-        f"process 1 of 3 has not come to the coordinator 127.0.0.1:{port} in 0.5 s"
-    )
-    assert errors == [message] * 2
-
-
-@pytest.mark.parametrize("culprit", [0, 1])
-def test_an_error_of_one_ends_all(port, culprit):
-    def fail():
-        raise UserError("no such data set")
-
-    blocks = [lambda: None] * 3
-    blocks[culprit] = fail
-    errors = attend_together(*((port, 3, i, None, blocks[i]) for i in range(3)))
-    expected = [f"process {culprit}: no such data set"] * 3
-    expected[culprit] = "no such data set"
-    assert errors == expected
-
-
-@pytest.mark.parametrize("gone", [0, 1])
-def test_one_that_ends_is_missed(port, gone):
-    def lost(process):
-        meeting = Meeting(f"127.0.0.1:{port}", 2, process, 2)
-        meeting.meet({})
-        meeting.close()
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        pool.submit(lost, gone)
-        assert attend(port, 2, 1 - gone) == f"process {gone} has ended"
-
-
-@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_a_coordinator_that_does_not_answer(port, answer, monkeypatch):
-    """Nothing listens, it listens and is silent, or it is something else."""
-    monkeypatch.setattr(_rendezvous, "HELLO_SECONDS", 0.1)
-    if answer is None:
-        error = attend(port, 2, 1, seconds=0.5)
-    else:
-        with socket.create_server(("127.0.0.1", port)) as server:
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                waiting = pool.submit(attend, port, 2, 1, None, None, 0.5)
-                connection, _ = server.accept()
-                connection.sendall(answer)
-                if answer:
-                    connection.close()
-                error = waiting.result()
-            connection.close()
-    assert f"the coordinator 127.0.0.1:{port} has not answered in 0.5 s" in error
-    assert ("Connection refused" if answer is None else "no process 0") in error
-
-
-# === The command ===
-
-
-@pytest.fixture
-def refused_on_jax(refused, monkeypatch, tmp_path):
-    """Runs a training that is refused as on JAX; nothing is written."""
-    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-
-    def run(*flags):
-        message = refused(*TRAIN, "--out", tmp_path / "out", *flags)
-        assert not list(tmp_path.iterdir())
-        return message
-
-    return run
-
-
-def place(port, process, count=2):
+def place(port, process, count=2, seconds="4"):
     return (
         "--coordinator", f"127.0.0.1:{port}", "--num-processes", count,
-        "--process-id", process, "--coordinator-timeout", "0.3",
+        "--process-id", process, "--coordinator-timeout", seconds,
     )  # fmt: skip
 
 
-def test_a_busy_port(refused_on_jax):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.fixture
+def together(monkeypatch):
+    """Starts processes side by side, which meet; returns how each ends."""
+    monkeypatch.setattr(processes, "PROGRAM", host_training.MEET)
+
+    def run(flags):
+        how = ("--distribute", "data_parallel")
+        words = [str(word) for word in (*TRAIN, *how, *flags)]
+        options = Options.of(main.parse(words))
+        with pytest.raises(UserError) as refused:
+            launcher.launch(words, options)
+        return str(refused.value)
+
+    def start(*flags):
+        with concurrent.futures.ThreadPoolExecutor(len(flags)) as pool:
+            return list(pool.map(run, flags))
+
+    return start
+
+
+def test_a_busy_port(refused, tmp_path):
+    with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
-        message = refused_on_jax(*place(port, 0))
+        message = refused(*TRAIN, "--out", tmp_path / "out", *place(port, 0))
     assert f"process 0 cannot listen on port {port} of --coordinator 127.0" in message
     assert "in use" in message
+    assert not list(tmp_path.iterdir())
 
 
-def test_nobody_comes(refused_on_jax, port):
-    message = refused_on_jax(*place(port, 0))
-    assert "process 1 of 2 has not come to the coordinator 127.0.0.1" in message
-    message = refused_on_jax(*place(port, 1))
-    assert f"the coordinator 127.0.0.1:{port} has not answered in 0.3 s" in message
+def test_processes_that_do_not_come_and_ids_that_clash(together):
+    alone, clash = launcher.free_port(), launcher.free_port()
+    places = [place(clash, process, 3, "20") for process in (0, 1, 1)]
+    errors = together(place(alone, 0), *places)
+    missing = "processes have come to the coordinator 127.0.0.1"
+    assert errors[0].startswith(f"not all 2 {missing}:{alone} in 4 s")
+    assert errors[1].startswith(f"not all 3 {missing}:{clash} in 20 s")
+    told = "two processes have --process-id 1: each needs its own, from 0 to 2"
+    assert told in errors[2:]
 
 
-def test_a_kill_in_the_publication_needs_process_0_alone(command, port, tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "all have met"),
+        (("--set", "units=5"), "process 1 has another command or other packages than"),
+        (("--epochs", "7"), "process 1: no such folder"),
+    ],
+)
+def test_processes_agree_or_end_with_one_line(together, flags, message):
+    port = launcher.free_port()
+    first, second = together(
+        place(port, 0, 2, "90"), (*place(port, 1, 2, "90"), *flags)
+    )
+    assert first == second
+    assert first.startswith(message)
+
+
+def test_wrong_counts(together):
+    port = launcher.free_port()
+    first, second = together(place(port, 0, 2, "90"), place(port, 1, 3, "90"))
+    assert first == second
+    assert "processes is 2, there 3" in first
+
+
+def test_a_kill_in_the_publication_needs_process_0_alone(
+    monkeypatch, command, tmp_path
+):
     """The others have ended; its runs are trained."""
-    folder = _checkpoint.folder_of(tmp_path, RECIPE)
+    script = 'case "$*" in *--publish) exit 0;; esac; echo RegisterTask ' + (
+        "DEADLINE_EXCEEDED >&2; kill -6 $$"
+    )
+    monkeypatch.setattr(processes, "PROGRAM", ("bash", "-c", script, "x"))
+    folder = checkpoints.folder_of(tmp_path, RECIPE)
     folder.mkdir()
-    words = (*TRAIN, "--resume", "--out", tmp_path, *place(port, 0))
-    handed = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.config, "backend", lambda: "jax")
-        patch.setattr(_hosts, "hand_over", handed.append)
-        (folder / "model-seed0.npz").write_bytes(b"")
-        assert command(*words)[0] == 2  # the twin is not
-        (folder / "no_attention-seed0.npz").write_bytes(b"")
-        assert command(*words)[0] == 0
-    assert handed == [[str(word) for word in words]]
+    words = (*TRAIN, "--out", tmp_path, *place(launcher.free_port(), 0))
+    (folder / "model-seed0.npz").write_bytes(b"")
+    assert command(*words, "--resume")[0] == 2  # the twin is not
+    (folder / "no_attention-seed0.npz").write_bytes(b"")
+    assert command(*words)[0] == 2
+    assert command(*words, "--resume")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -281,41 +202,31 @@ def test_a_kill_in_the_publication_needs_process_0_alone(command, port, tmp_path
         (("--num-processes", "2"), "go together: --coordinator is missing"),
         (("--coordinator", "a:1", "--process-id", "0"), "--num-processes is missing"),
         ((*place(1, 0)[:-1], "nan"), "--coordinator-timeout must be positive"),
-        (place("x", 0), "--coordinator takes HOST:PORT, such as 10.0.0.1:12345, rec"),
+        (place("x", 0), "--coordinator takes HOST:PORT, such as 10.0.0.1:12345, or"),
+        (place(65536, 0), "received '127.0.0.1:65536'"),
         ((*place(1, 0, 3), "--set", "batch_size=50"), "not divide among 3 processes"),
     ],
 )
-def test_flags_that_do_not_fit(refused_on_jax, flags, message):
-    assert message in refused_on_jax(*flags)
-
-
-@pytest.mark.parametrize("text", ["", "host", "host:", ":1", "h:0", "h:65536", "a b:1"])
-def test_addresses(text):
-    assert parse_address("[::1]:80") == ("::1", 80)
-    with pytest.raises(UserError, match=re.escape(f"received '{text}'")):
-        parse_address(text)
-
-
-def test_jax_trains_where_it_is_the_backend(refused, tmp_path, monkeypatch):
-    arguments = (*TRAIN, "--out", tmp_path, "--distribute", "data_parallel")
-    assert "it runs on tensorflow: set KERAS_BACKEND=jax" in refused(*arguments)
-    monkeypatch.setattr(_launch.importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'attention-zoo[recipes,jax]'" in refused(*arguments)
+def test_flags_that_do_not_fit(refused, tmp_path, flags, message):
+    assert message in refused(*TRAIN, "--out", tmp_path / "out", *flags)
+    assert not list(tmp_path.iterdir())
 
 
 # === The launcher ===
 
 
-def test_a_process_that_dies_ends_the_others(monkeypatch, refused):
-    script = 'case "$*" in *"id 1 "*) echo no memory; kill -9 $$;; esac; sleep 60'
-    monkeypatch.setattr(_launch._processes, "PROGRAM", ("bash", "-c", script, "x"))
-    told = pytest.raises(UserError, _launch.launch, ["train"], 3).value
-    assert "process 1 of 3 ended with signal 9, the others are stopped" in str(told)
+def test_a_process_that_dies_ends_the_others(monkeypatch, command, tmp_path):
+    script = 'case "$*" in *"id 1"*) echo no memory; kill -9 $$;; esac; sleep 60'
+    monkeypatch.setattr(processes, "PROGRAM", ("bash", "-c", script, "x"))
+    code, _, err = command(*TRAIN, "--out", tmp_path, "--launch", "2")
+    assert code == 2
+    *log, told = err.splitlines()
+    assert log == ["[1] no memory"]
+    assert "process 1 of 2 ended with signal 9, the others are stopped" in told
 
 
 def test_gpus_are_shared_out():
-    assert _launch.share_out(["0", "1", "2", "3"], 2) == [["0", "1"], ["2", "3"]]
-    assert _launch.share_out([], 2) == [None, None]
+    assert launcher.share_out(["0", "1", "2", "3"], 2) == [["0", "1"], ["2", "3"]]
+    assert launcher.share_out([], 2) == [None, None]
     with pytest.raises(UserError, match="3 GPUs do not divide among 2 processes"):
-        _launch.share_out(["0", "1", "2"], 2)
-    assert _launch.environment_of(["2", "3"])["CUDA_VISIBLE_DEVICES"] == "2,3"
+        launcher.share_out(["0", "1", "2"], 2)

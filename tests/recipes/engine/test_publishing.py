@@ -74,15 +74,17 @@ def test_a_failing_rename_brings_the_old_folder_back(entry, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_cleared_up(entry):
+    """Not what another one is at work on, nor what is of another entry."""
     out = entry.parent
-    stale, fresh, other = (out / f".{n}" for n in ("words.a1", "words.b2", "work.c3"))
-    for hidden in (stale, fresh, other):
-        hidden.mkdir()
-        (hidden / "model.keras").write_text("half")
-    for hidden in (stale, other):
-        os.utime(hidden, (0, 0))
-    publish(entry)
-    assert names(out) == [".words.b2", ".work.c3", "words"]
+    for name in (".words.a1", ".work.c3"):
+        (out / name).mkdir()
+        (out / name / "model.keras").write_text("half")
+    with _export.publication(out, "words") as other:
+        (other / "model.keras").write_text("later")
+        publish(entry)
+        assert names(out) == sorted([".work.c3", other.name, "words"])
+    assert names(out) == [".work.c3", "words"]
+    assert (entry / "model.keras").read_text() == "later"
 
 
 def test_an_entry_that_was_moved_aside_comes_back(entry):
