@@ -43,16 +43,28 @@ def raw(name, inputs):
     return tf.constant([" ".join(f"w{i}" for i in row) for row in inputs])
 
 
-def contestants(name, kind, core, twin, array, folder):
-    """Returns functions that predict, by name, checked to be equal.
-
-    Also returns the seconds of the first calls of ours.
-    """
-    import numpy as np
+def export(name, core, folder):
+    """Exports both forms and returns them as TensorFlow loads them, by name."""
     import tensorflow as tf
-    import torch
 
     from attention_zoo.recipes.engine import publishing
+
+    forms = {}
+    for form in OURS:
+        target = pathlib.Path(folder) / form.replace(" ", "")
+        model = servable(name, core)
+        publishing.write_saved_model(model, target, jit="--jit" in form)
+        forms[form] = tf.saved_model.load(str(target))
+    return forms
+
+
+def contestants(name, kind, forms, twin, array):
+    """Returns functions that predict, by name, checked to be equal.
+
+    Also returns the seconds of the first calls of ours with this size.
+    """
+    import numpy as np
+    import torch
 
     inputs = _model_pairs.to_torch(kind, [array])
     with torch.inference_mode():
@@ -61,12 +73,7 @@ def contestants(name, kind, core, twin, array, folder):
     for form, module in {"eager": twin, "torchscript": traced}.items():
         calls[form] = functools.partial(_model_pairs.predict, kind, module, inputs)
     expected = calls["eager"]()
-    for form in OURS:
-        target = pathlib.Path(folder) / form.replace(" ", "")
-        if not target.exists():
-            model = servable(name, core)
-            publishing.write_saved_model(model, target, jit="--jit" in form)
-        loaded = tf.saved_model.load(str(target))
+    for form, loaded in forms.items():
         calls[form] = lambda loaded=loaded: loaded.serve(given).numpy()
         start = time.perf_counter()
         outputs = calls[form]()
@@ -83,10 +90,11 @@ def race(name, options):
     core, twin = _model_pairs.make_pair(name, config)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
+        forms = export(name, core, folder)
         for batch, usual in BATCHES.items():
             (array,), _ = _model_pairs.make_data(kind, config, batch, options.smoke)
             array = np.maximum(array, 2) if kind == "text" else array  # known words
-            calls, first = contestants(name, kind, core, twin, array, folder)
+            calls, first = contestants(name, kind, forms, twin, array)
             seconds = _method.take_turns(calls, options.rounds or usual)
             for form, rival in itertools.product(OURS, ("eager", "torchscript")):
                 ours, other = seconds[form], seconds[rival]
