@@ -107,17 +107,6 @@ def third_party(name, at_import=None):
     } - {*sys.stdlib_module_names, "attention_zoo"}
 
 
-# Modules of recipes that still import each other in a circle. The list may shrink.
-CIRCLES = (
-    {"attention_zoo.recipes.cli.main", "attention_zoo.recipes.cli.tune"},
-    {
-        "attention_zoo.recipes.engine.trainer",
-        "attention_zoo.recipes.engine.execution",
-        "attention_zoo.recipes.distributed.hosts",
-    },
-)
-
-
 def edges_of(name):
     """Returns the own modules that a module names: of `from a import b` b or else a."""
     found = set()
@@ -152,8 +141,7 @@ def circles():
 
 
 def test_no_modules_import_each_other():
-    for circle in circles():
-        assert any(set(circle) <= known for known in CIRCLES), circle
+    assert circles() == []
 
 
 def test_the_registry_knows_no_layer():
@@ -276,3 +264,49 @@ def test_public_functions_have_names_of_their_own():
     modules = {name.rpartition(".")[2] for name in modules_in("zoo")}
     offered = {name for name in attention_zoo.__all__ if name != "layers"}
     assert not offered & modules
+
+
+# Private names of other packages that have no public form.
+PRIVATE = {
+    "_exit": "os: ends a process whose peers on JAX are lost, without waiting for them",
+    "_flatten_layers": "Keras: the layers inside a layer; only models list theirs",
+    "_data_dir_root": "TFDS: the folder that `data_dir` was given as",
+    "tensorflow.python.framework": "whether a graph is being traced",
+    "tensorflow.python.ops": "whether XLA will compile the graph that is being traced",
+}
+
+
+def test_no_private_api_of_other_packages():
+    """A name with an underscore that is used is also defined in this project."""
+    trees = {file: ast.parse(file.read_text("utf-8")) for file in code()}
+    defined, used = set(PRIVATE), []
+    for file, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                defined.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                known = isinstance(node.ctx, ast.Store)
+                defined.update({node.attr} if known else ())
+                used += [] if known else [(file, node.lineno, node.attr)]
+        for found in imports_of(file):
+            top, *parts = found.module.split(".")
+            if top not in ("attention_zoo", "benchmarks", "__future__"):
+                private = [p for p in parts if p[0] == "_" or p in ("src", "python")]
+                known = found.module.startswith(tuple(PRIVATE))
+                assert known or not private, f"{file} imports {found.module}"
+    for file, line, name in used:
+        private = name[0] == "_" and not (name.startswith("__") and name[-2:] == "__")
+        assert not private or name in defined, f"{file}:{line} uses {name}"
+
+
+def code():
+    """Returns the files of what is shipped and of the benchmarks."""
+    return [*SOURCES.values(), *sorted((ROOT / "benchmarks").glob("*.py"))]
+
+
+@pytest.mark.parametrize("folder", ["layers", "zoo", "recipes", "benchmarks"])
+def test_no_file_is_long(folder):
+    for file in (ROOT / folder).rglob("*.py"):
+        assert len(file.read_text("utf-8").splitlines()) <= 350, file

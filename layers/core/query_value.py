@@ -41,11 +41,15 @@ class QueryValueAttention(AttentionLayer):
         use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
     """
 
-    family = "sequence"
-    weights_are = "positions"
-    call_inputs = ("query", "value", "key")
-    call_masks = ("query_mask", "value_mask", "key_mask")
-    call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")
+    family: str | None = "sequence"
+    weights_are: str | None = "positions"
+    call_inputs: tuple[str, ...] = ("query", "value", "key")
+    call_masks: tuple[str, ...] = ("query_mask", "value_mask", "key_mask")
+    call_options: tuple[str, ...] = (
+        "attention_mask",
+        "use_causal_mask",
+        "return_attention_scores",
+    )
     needs_value = True
     num_heads: int | None = None
     _window: tuple[int, int] | None = None

@@ -303,8 +303,7 @@ class LocationScore(Score):
         return key
 
     @staticmethod
-    def compare(query, key, *weights):
-        kernel, bias = weights
+    def compare(query, key, kernel, bias):
         length = ops.shape(key)[-2]
         return ops.matmul(query, kernel[:, :length]) + bias[:length]
 
@@ -337,10 +336,10 @@ def get_score(identifier, units=None, owner="Attention", dtype=None):
     """
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
-    takes_units = identifier in ("concat", "additive")
+    config = {"units": units} if identifier in ("concat", "additive") else {}
     if units is not None:
         check_positive_integer(owner, units=units)
-        if not takes_units:
+        if not config:
             raise ValueError(
                 f"`{owner}` takes `units` with score 'concat' or 'additive' only. "
                 f"Received: score={identifier!r}, units={units}"
@@ -348,5 +347,4 @@ def get_score(identifier, units=None, owner="Attention", dtype=None):
     if isinstance(identifier, Score):
         return identifier
     check_choice(owner, SCORES, score=identifier)
-    config = {"units": units} if takes_units else {}
     return SCORES[identifier](name=identifier, dtype=dtype, **config)

@@ -12,7 +12,7 @@ class LinearCostAttention(QueryValueAttention):
     """
 
     family = "linear"
-    call_options = ("return_attention_scores",)
+    call_options: tuple[str, ...] = ("return_attention_scores",)
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape

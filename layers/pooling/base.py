@@ -13,11 +13,11 @@ class PoolingLayer(AttentionLayer):
     where its weights are not of the shape of the inputs without their channels.
     """
 
-    family = "pooling"
-    weights_are = "positions"
-    call_inputs = ("inputs",)
-    call_masks = ("mask",)
-    call_options = ("return_attention_scores",)
+    family: str | None = "pooling"
+    weights_are: str | None = "positions"
+    call_inputs: tuple[str, ...] = ("inputs",)
+    call_masks: tuple[str, ...] = ("mask",)
+    call_options: tuple[str, ...] = ("return_attention_scores",)
     needs_value = False
     input_rank = 3
 

@@ -9,7 +9,7 @@ from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):
+class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):  # type: ignore[misc]
     """Pooling by multi-head attention: learned queries attend to the sequence.
 
     1. Queries: the weight `queries` of shape `(num_queries, D)`, the same for all rows.

@@ -178,8 +178,7 @@ class AttentionCell(AttentionLayer):
 
         What depends on the memory alone is computed here, once for all steps.
         """
-        shape = tuple(memory.shape[:2])
-        name = type(self).__name__
+        name, shape = type(self).__name__, tuple(memory.shape[:2])
         memory_mask = check_mask(name, "memory_mask", memory_mask, shape)
         if memory_mask is not None:
             memory_mask = ops.broadcast_to(memory_mask, ops.shape(memory)[:2])
@@ -198,32 +197,27 @@ class AttentionCell(AttentionLayer):
         Raises:
             ValueError: for states of another number or width.
         """
-        if not isinstance(memory, Memory):
-            memory = Memory(memory, None, None)
-        value = memory.value
+        value, *_, mask = memory if isinstance(memory, Memory) else (memory, None)
         batch, length = ops.shape(value)[:2]
         own = []
         if self._feeds_back:
             own.append(ops.zeros((batch, self._fed_width), dtype=value.dtype))
         if self._keeps_state:
-            own.append(self.attention_layer.initial_state(batch, length, memory.mask))
+            own.append(self.attention_layer.initial_state(batch, length, mask))
         if initial_state is None:
             initial_state = self.cell.get_initial_state(batch_size=batch)
         states = keras.tree.flatten(initial_state)
         sizes = keras.tree.flatten(self._state_template)
         given, rest = states[: len(sizes)], states[len(sizes) :]
-        widths = [state.shape[-1] for state in given]
-        described = f"Received: states of the shapes {[tuple(s.shape) for s in states]}"
-        if widths != sizes or len(rest) not in (0, len(own)):
+        rows, wrong = value.shape[0], None
+        if [s.shape[-1] for s in given] != sizes or len(rest) not in (0, len(own)):
+            wrong = f"widths {sizes}, the states of its cell"
+        elif any(None not in (rows, s.shape[0]) and s.shape[0] != rows for s in states):
+            wrong = f"batch size {rows} of the memory"
+        if wrong:
             raise ValueError(
-                f"`{type(self).__name__}` expects `initial_state` of the widths "
-                f"{sizes}, the states of its cell. {described}"
-            )
-        rows = value.shape[0]
-        if any(None not in (rows, s.shape[0]) and s.shape[0] != rows for s in states):
-            raise ValueError(
-                f"`{type(self).__name__}` expects `initial_state` of the batch size "
-                f"{rows} of the memory. {described}"
+                f"`{type(self).__name__}` expects `initial_state` of the {wrong}. "
+                f"Received: states of the shapes {[tuple(s.shape) for s in states]}"
             )
         return [*given, *(rest or own)]
 
@@ -270,10 +264,9 @@ class AttentionCell(AttentionLayer):
 
     def state_sizes(self, memory_shape):
         """Returns the widths of all states, given the shape of the memory."""
-        sizes = keras.tree.flatten(self._state_template)
-        if self._feeds_back:
-            sizes = [*sizes, self._fed_width]
-        return [*sizes, memory_shape[1]] if self._keeps_state else sizes
+        fed = [self._fed_width] if self._feeds_back else []
+        kept = [memory_shape[1]] if self._keeps_state else []
+        return [*keras.tree.flatten(self._state_template), *fed, *kept]
 
     @contextlib.contextmanager
     def fixed_dropout(self, inputs, states, training):
@@ -283,11 +276,8 @@ class AttentionCell(AttentionLayer):
         loop must not draw them, for they are kept on the cell.
         """
         width = inputs.shape[-1] + self._fed_width
-        leaves = [
-            leaf
-            for leaf in _leaves(self.cell, width, states)
-            if hasattr(leaf[0], "get_dropout_mask")
-        ]
+        leaves = _leaves(self.cell, width, states)
+        leaves = [leaf for leaf in leaves if hasattr(leaf[0], "get_dropout_mask")]
         try:
             for cell, width, state in leaves if training else ():
                 ones = ops.ones((ops.shape(inputs)[0], width), dtype=inputs.dtype)
@@ -332,14 +322,14 @@ class AttentionCell(AttentionLayer):
         return ops.squeeze(context, 1), ops.squeeze(weights, 1), states
 
     def get_config(self):
-        config = {
+        return {
+            **super().get_config(),
             "cell": keras.saving.serialize_keras_object(self.cell),
             "attention": serialize_part(self.attention),
             "order": self.order,
             "attention_units": self.attention_units,
             "input_feeding": self.input_feeding,
         }
-        return {**super().get_config(), **config}
 
 
 def output_size(cell):

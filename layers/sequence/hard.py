@@ -193,28 +193,12 @@ class HardAttention(ScoredParts, QueryValueAttention):
         use_causal_mask=False,
     ):
         self._check_log_probs(return_log_probs)
+        masks = (query_mask, value_mask, key_mask, attention_mask)
         if self.estimator != "reinforce":
-            return super().call(
-                query,
-                value,
-                key,
-                query_mask,
-                value_mask,
-                key_mask,
-                attention_mask,
-                return_attention_scores,
-                training,
-                use_causal_mask,
-            )
+            options = (return_attention_scores, training, use_causal_mask)
+            return super().call(query, value, key, *masks, *options)
         query, value, key, mask = self._apply_masks(
-            query,
-            value,
-            key,
-            query_mask,
-            value_mask,
-            key_mask,
-            attention_mask,
-            use_causal_mask,
+            query, value, key, *masks, use_causal_mask
         )
         weights, log_probs, entropy = self._choose(query, key, mask, training)
         if training and self.entropy_weight:

@@ -72,7 +72,7 @@ class SeriesLayer(AttentionLayer):
         training: Boolean. Whether dropout is applied.
     """
 
-    family = "series"
+    family: str | None = "series"
     call_options: tuple[str, ...] = ("return_attention_scores",)
     rank = 3
 
@@ -135,7 +135,7 @@ class SeriesAttention(QueryValueAttention):
             Defaults to `"glorot_uniform"`.
     """
 
-    family = "series"
+    family: str | None = "series"
     call_options: tuple[str, ...] = ("return_attention_scores",)
     needs_value = False
     unbiased: tuple[str, ...] = ()  # projections whose bias would change nothing

@@ -135,7 +135,7 @@ class FourierAttention(SeriesAttention):
         - Zhou et al. 2022, https://arxiv.org/abs/2201.12740
     """
 
-    weights_are = "frequencies"
+    weights_are: str | None = "frequencies"
 
     def __init__(
         self,

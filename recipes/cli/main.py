@@ -134,7 +134,7 @@ ENTRY = argument(
 )
 DATA_DIR = folder("--data-dir", "TFDS data directory (default: TFDS's own)")
 FILES = "FILE.csv for a forecaster, or FILE.png for an image model (or .jpg, several)"
-COMMANDS = {
+COMMANDS: dict[str, tuple] = {
     "list": (
         show.list_all,
         "Models, recipes and trained models.",

@@ -34,6 +34,8 @@ class FromDefaults(keras_tuner.Oracle):
     """What every oracle has here: trial 0 takes the recipe's own values."""
 
     defaults: dict
+    trials: dict
+    num_initial_points: float
 
     def populate_space(self, trial_id):
         if not self.trials:

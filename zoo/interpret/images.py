@@ -72,7 +72,6 @@ class ImageExplanation(Explanation):
     """
 
     needs = "weights of positions, of channels or of branches"
-
     takes = "images (B, H, W, C)"
 
     @staticmethod
@@ -99,12 +98,9 @@ class ImageExplanation(Explanation):
                 count += 1
                 name = f"{place}_{count}"
             named[name] = record
+        names = None if class_names is None else list(class_names)
         return cls(
-            model,
-            images,
-            predictions=predictions,
-            records=named,
-            class_names=None if class_names is None else list(class_names),
+            model, images, predictions=predictions, records=named, class_names=names
         )
 
     def __init__(self, model, inputs, **kwargs):
@@ -133,11 +129,9 @@ class ImageExplanation(Explanation):
         else the last of all.
         """
         maps = [name for name in self.weights if self.kind_of(name) == "positions"]
-        learned = [n for n in maps if self._score_of(n) is not None]
+        layers = {name: self.records[name].layer for name in maps}
+        learned = [n for n in maps if getattr(layers[n], "score", "") is not None]
         return (learned or maps or list(self.weights))[-1]
-
-    def _score_of(self, name):
-        return getattr(self.records[name].layer, "score", "")
 
     def kind_of(self, layer_name):
         """Returns `"positions"`, `"channels"` or `"branches"`."""

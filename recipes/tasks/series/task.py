@@ -54,9 +54,7 @@ class SeriesTask(Task):
         rows = []
         for name, row in {"model": card, **card["baselines"]}.items():
             figures = [self.figure(row, key, card) for key in self.measures(card)]
-            first, *last = [self.link(card), *self.size(card)]
-            if rows:
-                first, last = "", ["", ""]
+            first, last = ("", ["", ""]) if rows else (self.link(card), self.size(card))
             rows.append([first, name.replace("_", " "), *figures, *last])
         return rows
 
