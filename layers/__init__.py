@@ -10,6 +10,7 @@ from attention_zoo.layers import (
     composite,
     core,
     efficient,
+    graph,
     pooling,
     recurrent,
     registry,
@@ -21,6 +22,7 @@ from attention_zoo.layers import (
 from attention_zoo.layers.composite import *  # noqa: F403
 from attention_zoo.layers.core import *  # noqa: F403
 from attention_zoo.layers.efficient import *  # noqa: F403
+from attention_zoo.layers.graph import *  # noqa: F403
 from attention_zoo.layers.pooling import *  # noqa: F403
 from attention_zoo.layers.recurrent import *  # noqa: F403
 from attention_zoo.layers.registry import create_attention, get_family, list_attentions
@@ -33,6 +35,7 @@ __all__ = ["create_attention", "get_family", "list_attentions"]
 __all__ += composite.__all__
 __all__ += core.__all__
 __all__ += efficient.__all__
+__all__ += graph.__all__
 __all__ += pooling.__all__
 __all__ += recurrent.__all__
 __all__ += sequence.__all__

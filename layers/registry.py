@@ -26,6 +26,7 @@ FAMILIES = {
     "hybrid": "layer(inputs): (B, H, W, C) -> (B, H, W, C)",
     "branch": "layer(inputs): (B, H, W, C) -> (B, H, W, C)",
     "temporal": "layer(inputs): (B, T, H, W, C) -> (B, T, H, W, C)",
+    "graph": "layer(inputs, edges): (N, D), (E, 2) -> (N, K), or adjacency=(N, N)",
     "composite": "as the layers inside, which are its required argument: "
     "layer(inputs), or layer(query, value) where one of them takes a value",
 }
@@ -35,6 +36,8 @@ DEFAULTS = {
     "bahdanau_attention": {"units": 64},
     "coverage_attention": {"units": 64},
     "dense_synthesizer": {"max_length": 512},
+    "graph_attention": {"units": 16},
+    "graph_attention_v2": {"units": 16},
     "linformer_attention": {"max_length": 512},
     "location_aware_attention": {"units": 64},
     "multi_head_attention": {"num_heads": 4, "key_dim": 16},
@@ -76,7 +79,7 @@ def register_attentions(objects):
 
 def snake_case(name):
     """Returns `"linear_attention"` for `"LinearAttention"`, `"simam"` for `"SimAM"`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z0-9])", "_", name).lower()
 
 
 def list_attentions(pattern="*", family=None):
@@ -116,8 +119,8 @@ def get_family(name):
     unchanged shape; `"series"`: the same for time series, with exceptions that the
     classes state; `"pooling"` and `"hierarchical"`: `layer(inputs)` to one vector a
     row; `"channel"`, `"spatial"`, `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and
-    `"temporal"` on a video, of unchanged shape. `"composite"` is called as the layers
-    that it is made of.
+    `"temporal"` on a video, of unchanged shape; `"graph"`: `layer(inputs, edges)` on
+    the nodes of a graph. `"composite"` is called as the layers that it is made of.
 
     Args:
         name: String. One of `list_attentions()`.

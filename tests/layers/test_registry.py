@@ -102,6 +102,7 @@ def _class(name):
 
 def test_names_in_snake_case():
     names = {"CBAM": "cbam", "SimAM": "simam", "NonLocal": "non_local"}
+    names["GraphAttentionV2"] = "graph_attention_v2"
     names["MultiHeadAttentionPooling"] = "multi_head_attention_pooling"
     assert {name: snake_case(name) for name in names} == names
 
