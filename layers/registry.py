@@ -46,8 +46,52 @@ DEFAULTS = {
     "temporal_pattern_attention": {"window": 64},
 }
 
-# Earlier names of attentions, which stay valid.
-ALIASES = {"gated": "gated_fusion", "gated_attention": "gated_attention_pooling"}
+# Other names of attentions: earlier ones, which stay valid, and the short ones that
+# papers, timm and their code use.
+ALIASES = {
+    "gated": "gated_fusion",
+    "gated_attention": "gated_attention_pooling",
+    "a2": "double_attention",
+    "abmil": "gated_attention_pooling",
+    "autoformer": "auto_correlation",
+    "bahdanau": "bahdanau_attention",
+    "ca": "coordinate_attention",
+    "ccnet": "criss_cross",
+    "coordatt": "coordinate_attention",
+    "crossformer": "two_stage_attention",
+    "danet": "dual_attention",
+    "diff": "differential_attention",
+    "ea": "external_attention",
+    "eca": "efficient_channel_attention",
+    "favor": "performer_attention",
+    "fca": "frequency_channel_attention",
+    "fedformer": "fourier_block",
+    "gc": "global_context",
+    "ge": "gather_excite",
+    "gqa": "multi_head_attention",
+    "han": "hierarchical_attention",
+    "informer": "prob_sparse_attention",
+    "linformer": "linformer_attention",
+    "lka": "large_kernel_attention",
+    "luong": "luong_attention",
+    "mha": "multi_head_attention",
+    "mqa": "multi_head_attention",
+    "nl": "non_local",
+    "nystrom": "nystrom_attention",
+    "pa": "pixel_attention",
+    "performer": "performer_attention",
+    "psa": "parallel_polarized_attention",
+    "scse": "concurrent_squeeze_excite",
+    "se": "squeeze_excite",
+    "sk": "selective_kernel",
+    "splat": "split_attention",
+    "srm": "style_recalibration",
+    "swin": "window_attention",
+    "tpa": "temporal_pattern_attention",
+}
+
+# Arguments that a short name stands for.
+ALIAS_CONFIG = {"gqa": {"num_kv_heads": 2}, "mqa": {"num_kv_heads": 1}}
 
 CLASSES: dict[str, type[keras.layers.Layer]] = {}
 
@@ -82,25 +126,30 @@ def snake_case(name):
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z0-9])", "_", name).lower()
 
 
-def list_attentions(pattern="*", family=None):
+def list_attentions(pattern="*", family=None, dims=None):
     """Returns the sorted names of the attention layers that `create_attention` makes.
 
     Args:
         pattern: String. Shell-style wildcard, such as `"*pool*"`. Defaults to `"*"`.
         family: String. One of the families of `get_family`. Defaults to `None`, which
             stands for all.
+        dims: Integer. Number of axes between the batch and the features that a layer
+            takes: 1 for sequences, 2 for images, 3 for volumes and videos. Defaults to
+            `None`, which stands for any.
 
     Returns:
         List of strings.
 
     Raises:
-        ValueError: If the family is unknown.
+        ValueError: If the family is unknown, or if `dims` is none of 1, 2 and 3.
 
     Example:
 
     ```python
     assert layers.list_attentions("bahd*") == ["bahdanau_attention"]
     assert "cbam" in layers.list_attentions(family="hybrid")
+    assert "cbam" in layers.list_attentions(dims=3)
+    assert "criss_cross" not in layers.list_attentions(dims=3)
     ```
     """
     if family is not None and family not in FAMILIES:
@@ -108,7 +157,17 @@ def list_attentions(pattern="*", family=None):
             f"Unknown family of attentions. Expected one of {list(FAMILIES)}. "
             f"Received: family={family!r}{suggest(family, FAMILIES)}"
         )
-    names = [n for n, cls in CLASSES.items() if family in (None, cls.family)]
+    if dims is not None and dims not in (1, 2, 3):
+        raise ValueError(
+            "Invalid value for argument `dims` of `list_attentions`. Expected None, 1, "
+            f"2 or 3. Received: dims={dims!r}"
+        )
+    names = [
+        name
+        for name, cls in CLASSES.items()
+        if family in (None, cls.family)
+        and (dims is None or dims in getattr(cls, "ranks", (1,)))
+    ]
     return sorted(fnmatch.filter(names, pattern))
 
 
@@ -144,7 +203,8 @@ def create_attention(name, /, **config):
     """Returns the attention layer called `name`.
 
     Args:
-        name: String. One of `list_attentions()`.
+        name: String. One of `list_attentions()`, or a short name that papers and timm
+            use, such as `"se"`, `"eca"`, `"gqa"` or `"nl"`.
         **config: Arguments of its class; `name=` is the name of the layer.
 
     Returns:
@@ -161,10 +221,12 @@ def create_attention(name, /, **config):
     layer = layers.create_attention("cbam", ratio=8, name="attention")
     assert layer.name == "attention"
     assert layer(np.ones((2, 4, 4, 16))).shape == (2, 4, 4, 16)
+    assert layers.create_attention("mqa").num_kv_heads == 1
     ```
     """
     cls = attention_class(name)
-    arguments = {**DEFAULTS.get(ALIASES.get(name, name), {}), **config}
+    defaults = DEFAULTS.get(ALIASES.get(name, name), {})
+    arguments = {**defaults, **ALIAS_CONFIG.get(name, {}), **config}
     missing = missing_arguments(cls, arguments)
     if missing:
         raise ValueError(
@@ -191,6 +253,6 @@ def attention_class(name) -> type[keras.layers.Layer]:
         names = list_attentions()
         raise ValueError(
             f"Unknown attention. Expected one of {names}. "
-            f"Received: name={name!r}{suggest(name, names)}"
+            f"Received: name={name!r}{suggest(str(name).lower(), [*names, *ALIASES])}"
         )
     return CLASSES[key]

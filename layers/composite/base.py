@@ -65,6 +65,7 @@ class Composite(AttentionLayer):
     call_masks = ("mask", "query_mask", "value_mask", "key_mask")
     call_options = ("attention_mask", "use_causal_mask", "return_attention_scores")
     needs_value = False
+    ranks = (1, 2, 3)  # those of the layers inside, which a class does not know
 
     def __init__(self, residual=False, **kwargs):
         super().__init__(**kwargs)

@@ -23,6 +23,8 @@ class AttentionLayer(keras.layers.Layer):
         call_options: Names of the options that `call` takes out of
             `"attention_mask"`, `"use_causal_mask"`, `"return_attention_scores"`.
         needs_value: Whether the layer cannot be called on one tensor alone.
+        ranks: Numbers of axes between batch and features that the layer takes: 1 for
+            sequences, 2 for images, 3 for volumes and videos.
     """
 
     family: str | None = None
@@ -31,6 +33,7 @@ class AttentionLayer(keras.layers.Layer):
     call_masks: tuple[str, ...] = ("mask",)
     call_options: tuple[str, ...] = ()
     needs_value = False
+    ranks: tuple[int, ...] = (1,)
 
     def __init__(self, **kwargs):
         check_arguments(type(self), kwargs)

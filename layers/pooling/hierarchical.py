@@ -60,6 +60,7 @@ class HierarchicalAttention(PoolingLayer):
     """
 
     family = "hierarchical"
+    ranks = (2,)  # sentences and words
     input_rank = 4
 
     def __init__(self, units=None, sentence_encoder=None, **kwargs):

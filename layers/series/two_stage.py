@@ -91,6 +91,7 @@ class TwoStageAttention(SeriesLayer):
     """
 
     rank = 4
+    ranks = (2,)  # variates and segments
 
     def __init__(
         self,

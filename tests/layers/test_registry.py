@@ -219,3 +219,64 @@ def test_unknown_names(call, message):
 def test_unknown_arguments(name, config, message):
     with pytest.raises(ValueError, match=message):
         layers.create_attention(name, **config)
+
+
+def test_short_names_make_the_layers_that_papers_call_so():
+    made = {name: type(layers.create_attention(name)) for name in ("se", "ca", "nl")}
+    assert made == {
+        "se": layers.SqueezeExcite,
+        "ca": layers.CoordinateAttention,
+        "nl": layers.NonLocal,
+    }
+    assert set(ALIASES.values()) <= set(CLASSES)
+    heads = {n: layers.create_attention(n) for n in ("mha", "gqa", "mqa")}
+    assert {n: x.num_kv_heads for n, x in heads.items()} == {
+        "mha": None,
+        "gqa": 2,
+        "mqa": 1,
+    }
+    own = layers.create_attention("gqa", num_heads=6, num_kv_heads=3, name="x")
+    assert (own.num_heads, own.num_kv_heads, own.name) == (6, 3, "x")
+    assert layers.get_family("eca") == "channel"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("SE", "se"), ("gqua", "gqa"), ("scze", "scse")]
+)
+def test_short_names_are_suggested(name, near):
+    with pytest.raises(ValueError, match=f"did you mean .*'{near}'"):
+        layers.create_attention(name)
+
+
+@pytest.mark.parametrize("name", layers.list_attentions())
+def test_a_class_says_which_maps_it_takes(name):
+    """A layer takes inputs of the ranks that it declares, and refuses the others."""
+    if layers.get_family(name) == "composite":
+        for dims in (1, 2, 3):
+            assert name in layers.list_attentions(dims=dims)
+        return
+    takes = []
+    for dims in (1, 2, 3):
+        layer = layers.create_attention(name)
+        x = keras.KerasTensor((2, *(64, 16, 16)[3 - dims :], 32))
+        if dims == 1:
+            x = keras.KerasTensor((2, 64, 32))
+        given = (x, x) if getattr(layer, "needs_value", False) else (x,)
+        try:
+            layer(*given)
+        except ValueError as error:
+            if "rank" not in str(error):
+                raise
+        else:
+            takes.append(dims)
+    assert takes == [d for d in (1, 2, 3) if name in layers.list_attentions(dims=d)]
+    assert tuple(takes) == CLASSES[name].ranks
+
+
+@pytest.mark.parametrize("dims", [0, 4, "2", None])
+def test_other_dims_are_refused(dims):
+    if dims is None:
+        assert layers.list_attentions(dims=dims) == layers.list_attentions()
+        return
+    with pytest.raises(ValueError, match="`dims`.*Received: dims="):
+        layers.list_attentions(dims=dims)
