@@ -7,7 +7,9 @@ import dataclasses
 import keras
 import numpy as np
 
-_RECORDS: contextvars.ContextVar[list | None] = contextvars.ContextVar(
+from attention_zoo.layers.core.recording_keras import watch_keras_layers
+
+_RECORDS: contextvars.ContextVar["_Records | None"] = contextvars.ContextVar(
     "attention_records", default=None
 )
 
@@ -20,37 +22,72 @@ class AttentionRecord:
         layer_name: Name of the layer.
         layer: The layer.
         weights: NumPy array of the weights, in the shape the layer documents.
+        path: Where the layer stands in its model, as in `"block_0/self_attention"`.
+            It tells layers of one name apart.
     """
 
     layer_name: str
     layer: keras.layers.Layer
     weights: np.ndarray
+    path: str = ""
+
+
+class _Records(list):
+    """The records of one block, and the layers whose weights had no values yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.unseen: dict = {}  # id of a layer -> its name and the error
 
 
 @contextlib.contextmanager
 def record_attention():
     """Collects the weights of every attention layer that is called inside.
 
-    ```python
-    with record_attention() as records:
-        model(inputs, training=False)
-    for record in records:
-        print(record.layer_name, record.weights.shape)
-    ```
+    It sees the layers of this package and Keras's own: `MultiHeadAttention`,
+    `GroupQueryAttention`, `Attention`, `AdditiveAttention` and subclasses of them,
+    wherever they stand in a model, with the weights of each head and before dropout.
+    The model stays as it is and its outputs are the same bit by bit; where a fused
+    kernel runs in Keras's layers, the weights are computed beside it. Threads record
+    apart from each other.
+
+    Compiled functions have no weights to show. `model.predict` and functions under
+    `tf.function` or `jax.jit` record when they run eagerly: within
+    `tf.config.run_functions_eagerly(True)` or `jax.disable_jit()`. A function that was
+    compiled before the block runs unseen.
 
     Yields:
         A list that fills with `AttentionRecord`s in the order of the calls.
 
     Raises:
-        RuntimeError: when a layer runs inside a compiled function, where weights have
-            no values yet; call `model(inputs)` instead of `model.predict(inputs)`.
+        RuntimeError: If a layer ran only inside a function that is being compiled,
+            where weights have no values; call `model(inputs)` instead of
+            `model.predict(inputs)`.
+
+    Example:
+
+    ```python
+    layer = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    x = np.random.rand(1, 5, 7)
+    with layers.record_attention() as records:
+        layer(x, x)
+    assert records[0].weights.shape == (1, 2, 5, 5)
+    assert np.allclose(records[0].weights.sum(axis=-1), 1)
+    ```
     """
-    records = []
+    records = _Records()
     token = _RECORDS.set(records)
     try:
-        yield records
+        with watch_keras_layers(recording, record):
+            yield records
     finally:
         _RECORDS.reset(token)
+    for name, error in records.unseen.values():
+        raise RuntimeError(
+            "`record_attention` sees eager calls only, and "
+            f"'{name}' was called inside a compiled function. Call "
+            "`model(inputs)` instead of `model.predict(inputs)`."
+        ) from error
 
 
 def recording():
@@ -76,9 +113,8 @@ def record(layer, weights):
     try:
         array = keras.ops.convert_to_numpy(weights)
     except (NotImplementedError, TypeError) as error:
-        raise RuntimeError(
-            "`record_attention` sees eager calls only, and "
-            f"'{layer.name}' was called inside a compiled function. Call "
-            "`model(inputs)` instead of `model.predict(inputs)`."
-        ) from error
-    records.append(AttentionRecord(layer.name, layer, array))
+        # Keras traces a layer to build it; the call that follows has values.
+        records.unseen[id(layer)] = layer.name, error
+        return
+    records.unseen.pop(id(layer), None)
+    records.append(AttentionRecord(layer.name, layer, array, layer.path or layer.name))
