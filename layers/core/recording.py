@@ -9,7 +9,7 @@ import numpy as np
 
 from attention_zoo.layers.core.recording_keras import watch_keras_layers
 
-_RECORDS: contextvars.ContextVar["_Records | None"] = contextvars.ContextVar(
+_RECORDS: contextvars.ContextVar["_Records | _Tensors | None"] = contextvars.ContextVar(
     "attention_records", default=None
 )
 
@@ -38,6 +38,10 @@ class _Records(list):
     def __init__(self):
         super().__init__()
         self.unseen: dict = {}  # id of a layer -> its name and the error
+
+
+class _Tensors(list):
+    """Pairs of a layer and its weights as the tensor it is."""
 
 
 @contextlib.contextmanager
@@ -90,6 +94,22 @@ def record_attention():
         ) from error
 
 
+@contextlib.contextmanager
+def trace_attention():
+    """Collects pairs of a layer and its weights as tensors, for their gradients.
+
+    Within, Keras's layers compute their outputs from these weights by their plain
+    formula, so that outputs may differ from a fused kernel's by rounding.
+    """
+    records = _Tensors()
+    token = _RECORDS.set(records)
+    try:
+        with watch_keras_layers(recording, record, in_graph=lambda: True):
+            yield records
+    finally:
+        _RECORDS.reset(token)
+
+
 def recording():
     """Whether a recorder is open, so that weights are wanted."""
     return _RECORDS.get() is not None
@@ -109,6 +129,9 @@ def record(layer, weights):
     """Hands `weights` to the open recorder; does nothing when there is none."""
     records = _RECORDS.get()
     if records is None or isinstance(weights, keras.KerasTensor):
+        return
+    if isinstance(records, _Tensors):
+        records.append((layer, weights))
         return
     try:
         array = keras.ops.convert_to_numpy(weights)

@@ -104,7 +104,9 @@ def test_masks_of_query_and_value_come_along():
     (record,) = records
     both = (MASK[:, :, None] & MASK[:, None])[:, None]
     seen = MASK[:, None, :, None] & np.ones((2, 3, 7, 7), bool)
-    weights = softmax(scores_of_heads(layer, padded), both | ~seen)  # padded queries: as asked
+    weights = softmax(
+        scores_of_heads(layer, padded), both | ~seen
+    )  # padded queries: as asked
     np.testing.assert_allclose(record.weights[seen], weights[seen], atol=1e-6)
 
 
@@ -130,7 +132,9 @@ def test_grouped_queries_and_subclasses():
     np.testing.assert_allclose(record.weights, to_numpy(weights), atol=1e-6)
 
 
-@pytest.mark.parametrize("cls", [keras.layers.Attention, keras.layers.AdditiveAttention])
+@pytest.mark.parametrize(
+    "cls", [keras.layers.Attention, keras.layers.AdditiveAttention]
+)
 def test_attention_without_heads(cls):
     layer = cls(dropout=0.3)
     layer.build([X.shape, X.shape])
