@@ -13,6 +13,8 @@ import tempfile
 
 import numpy as np
 
+from attention_zoo.recipes.core.recipe import get_recipe
+
 TEMPLATE = "card.md.jinja"
 PACKAGES = ("attention-zoo", "keras", "tensorflow", "tensorflow-datasets", "numpy")
 
@@ -32,25 +34,31 @@ def over_seeds(runs):
     return result
 
 
-def measurements(folder, example, training_memory):
+def measurements(folder, pipeline, training_memory, steps):
     """Returns what the card says about files, time, memory and the machine.
 
     Args:
-        folder: The entry, with both models written.
-        example: A batch of one raw input.
+        folder: The entry, with the model written.
+        pipeline: The pipeline, for the raw input of one prediction.
         training_memory: Peak memory of the training process in MB.
+        steps: The `Steps`.
     """
     content = (folder / "model.keras").read_bytes()
-    prediction = measure_prediction(folder / "saved_model", example)
+
+    def measure():
+        return measure_prediction(folder / "saved_model", pipeline.examples(1)[0])
+
+    memory, facts = {"training": training_memory}, {}
+    prediction = steps.run("single_prediction", measure)
+    if prediction is not None:
+        memory["single_prediction"] = prediction["peak_memory_mb"]
+        facts["single_prediction_ms"] = prediction["ms"]
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "model_file_mb": round(len(content) / 1e6, 2),
         "seconds": {},
-        "peak_memory_mb": {
-            "training": training_memory,
-            "single_prediction": prediction["peak_memory_mb"],
-        },
-        "single_prediction_ms": prediction["ms"],
+        "peak_memory_mb": memory,
+        **facts,
         "hardware": hardware(),
         "versions": versions(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -65,18 +73,17 @@ def measure_prediction(saved_model, example):
         importlib.resources.as_file(script) as program,
     ):
         file = os.path.join(scratch, "example.npy")
-        np.save(file, np.array([_plain(value) for value in example]))
+        rows = [x.encode() if isinstance(x, str) else x for x in example]
+        np.save(file, np.array(rows))
         done = subprocess.run(
             [sys.executable, "-P", str(program), str(saved_model), file],
-            check=True,
             capture_output=True,
             text=True,
         )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:]
+        raise RuntimeError(f"it ended with {done.returncode}: {' '.join(last)[:160]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def _plain(value):
-    return value.encode() if isinstance(value, str) else value
 
 
 def hardware():
@@ -110,11 +117,18 @@ def versions():
     return found
 
 
-def write(folder, card, recipe):
-    """Writes card.json and README.md."""
+def write(folder, card, recipe, steps):
+    """Writes README.md and card.json, which names the steps that failed."""
+
+    def write_readme():
+        noted = card | ({"failed_steps": steps.failed} if steps.failed else {})
+        (folder / "README.md").write_text(render(noted, recipe), encoding="utf-8")
+
+    steps.run("readme", write_readme)
+    if steps.failed:
+        card["failed_steps"] = steps.failed
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     (folder / "card.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(render(card, recipe), encoding="utf-8")
 
 
 def render(card, recipe):
@@ -140,7 +154,15 @@ def render(card, recipe):
     if read_template(name) is None:
         name = f"attention_zoo.recipes.cards/{TEMPLATE}"
     template = environment.get_template(name)
-    return template.render(card=card, recipe=recipe, task=recipe.task)
+    own = get_recipe(recipe.name).dataset if recipe.synthetic else None
+    return template.render(
+        card=card,
+        recipe=recipe,
+        task=recipe.task,
+        name=card.get("name", card["recipe"]),
+        failed=card.get("failed_steps", {}),
+        synthetic=card["dataset"].split("/")[0] == own,
+    )
 
 
 def read_template(name):

@@ -10,6 +10,7 @@ from attention_zoo.recipes.tasks import TASKS
 # just these, `{str: form}` an object of any keys, and any other dict one of known
 # fields, of which some may be missing.
 FIELDS = {
+    "name": str,
     "recipe": str,
     "kind": str,
     "model": str,
@@ -32,6 +33,7 @@ FIELDS = {
     "hardware": {},
     "versions": {str: str},
     "date": str,
+    "failed_steps": {str: str},
 }
 ENDS = ("", "_mean", "_std")
 NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.util
-import json
 import os
 import pathlib
 import shlex
@@ -11,11 +10,11 @@ import sys
 from attention_zoo.interpret.base import NoAttentionError
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.cards.schema import read_card
-from attention_zoo.recipes.core import config as _config
-from attention_zoo.recipes.core import files as _files
-from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.core import config, files
 from attention_zoo.recipes.core.errors import UserError, unknown
+from attention_zoo.recipes.core.recipe import get_recipe
 from attention_zoo.recipes.distributed import launcher, processes
+from attention_zoo.recipes.engine import entries
 from attention_zoo.recipes.engine.checkpoints import trained
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
@@ -26,9 +25,9 @@ TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
 
 def train(args):
     """Trains a recipe and prints the folder it wrote."""
-    recipe = _recipe.get_recipe(args.recipe)
+    recipe = get_recipe(args.recipe)
     if args.config is not None:
-        recipe = _config.read_config(recipe, args.config)
+        recipe = config.read_config(recipe, args.config)
     recipe = recipe.with_settings(args.set)
     if args.epochs is not None:
         recipe = recipe.replace(epochs=args.epochs)
@@ -38,17 +37,20 @@ def train(args):
             f"{args.seed} and {args.seeds}"
         )
     out = args.out or ("build/smoke" if args.smoke else "saved_models")
-    if args.smoke:
-        refuse_smoke_over_real(pathlib.Path(out) / recipe.name)
     seeds = range(args.seed, args.seed + args.seeds)
     options = launcher.check(Options.of(args), recipe)
+    name, words = entries.name_of(recipe, options), train_command(args, options)
+    if entries.check(out, name, recipe, options, args.smoke, words):
+        print(f"{os.path.join(out, name)} is trained already")
+        return 0
     for package in TRAINING_NEEDS:  # some are imported only at the end
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(name=package)
     if options.on_jax and not options.publish:
         if not processes.is_child():
+            folder = entries.hidden_of(out, name)
             return launcher.launch(
-                args.words, options, functools.partial(trained, recipe, seeds, out)
+                args.words, options, functools.partial(trained, recipe, seeds, folder)
             )
         from attention_zoo.recipes.engine import multiprocess
 
@@ -59,38 +61,23 @@ def train(args):
     if options.publish:
         processes.die_with_parent()
     need_tensorflow()
-    from attention_zoo.recipes.engine import trainer as _run
+    from attention_zoo.recipes.engine import trainer
 
-    given = (args.data_dir, out, args.smoke, train_command(args, options), options)
-    print(_run.train(recipe, seeds, *given))
+    given = (args.data_dir, out, args.smoke, words, options)
+    print(trainer.train(recipe, seeds, *given))
     return 0
-
-
-def refuse_smoke_over_real(folder):
-    """Raises `UserError` where a smoke run would replace a real trained model."""
-    try:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        real = not card["smoke"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, TypeError, KeyError):
-        real = True
-    if real:
-        raise UserError(
-            f"{folder} holds a trained model, which --smoke does not replace: give "
-            "another --out"
-        )
 
 
 def train_command(args, options):
     """Returns the command for the card: what decides the result, and no paths."""
     words = ["attention-zoo", "train", args.recipe]
+    words += ["--name", options.name] if options.name else []
     for option in ("seed", "seeds", "epochs"):
         value = getattr(args, option)
         if value not in (None, {"seed": 0, "seeds": 1}.get(option)):
             words += [f"--{option}", str(value)]
     if args.config is not None:
-        words += ["--config", _files.relative(args.config)]
+        words += ["--config", files.relative(args.config)]
     for assignment in args.set:
         words += ["--set", assignment]
     for flag in ("deterministic", "mixed_precision", "smoke"):
@@ -103,7 +90,7 @@ def train_command(args, options):
         words += ["--launch", str(options.num_processes)]  # whichever way it was
     for folder in ("profile", "tensorboard"):
         if getattr(args, folder):
-            words += [f"--{folder}", _files.relative(getattr(args, folder))]
+            words += [f"--{folder}", files.relative(getattr(args, folder))]
     return shlex.join(words)
 
 
@@ -128,13 +115,13 @@ def recipe_of(entry, card):
     """Returns the recipe of an entry, with the data that its card names."""
     if "recipe" not in card:
         raise UserError(f"the card in {entry.folder} does not name its recipe")
-    recipe = _recipe.get_recipe(card["recipe"])
+    recipe = get_recipe(card["recipe"])
     settings = card.get("settings", {})
     named = {*TASKS[card["kind"]].data_settings}
     known = recipe.settings()
     keys = named & settings.keys() & known.keys()
     try:
-        values = {key: _config.checked(key, settings[key], known[key]) for key in keys}
+        values = {key: config.checked(key, settings[key], known[key]) for key in keys}
     except UserError as error:
         message = str(error).replace("--set ", "the setting ", 1)
         raise UserError(f"the card in {entry.folder}: {message}") from None
@@ -176,10 +163,10 @@ def explain(args):
 
 def write_picture(figure, path):
     """Writes a figure to a PNG file, whole or not at all."""
-    from attention_zoo.recipes.cards import plots as _plots
+    from attention_zoo.recipes.cards import plots
 
-    with _files.replacing(path) as scratch:
-        _plots.save(figure, scratch)
+    with files.replacing(path) as scratch:
+        plots.save(figure, scratch)
 
 
 def export(args):
@@ -190,11 +177,11 @@ def export(args):
     if not name:
         raise UserError(f"{out} is not a folder to write a SavedModel into")
     need_tensorflow()
-    from attention_zoo.recipes.engine import publishing as _export
+    from attention_zoo.recipes.engine import publishing
 
-    marks = ("saved_model.pb",)
-    _export.check_target(home, name, marks)
+    form = publishing.SAVED_MODEL
+    publishing.check_target(home, name, form)
     model = entry.load()
-    with _export.publication(home, name, marks) as folder:
-        _export.write_saved_model(model, folder, jit=args.jit)
+    with publishing.publication(home, name, form) as folder:
+        publishing.write_saved_model(model, folder, jit=args.jit)
     print(out)

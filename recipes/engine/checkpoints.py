@@ -23,16 +23,11 @@ TWIN = "no_attention"  # label of the model without attention
 KEPT_EPOCHS = 2  # of the run that is not finished
 
 
-def folder_of(out, name):
-    """Returns the folder of a recipe's checkpoints beside its entry."""
-    return pathlib.Path(out) / f".training-{name}"
-
-
-def trained(recipe, seeds, out):
+def trained(recipe, seeds, folder):
     """Returns whether all runs of a training have come to their end."""
     labels = ["model"] + [TWIN] * (recipe.config.get("attention") is not None)
     names = [f"{label}-seed{seed}.npz" for label in labels for seed in seeds]
-    return all((folder_of(out, recipe.name) / name).exists() for name in names)
+    return all((folder / name).exists() for name in names)
 
 
 class Checkpoints:
@@ -238,6 +233,12 @@ class Checkpoints:
             if last is None or epoch <= last:
                 with contextlib.suppress(OSError):
                     os.remove(self.folder / f"{run}-epoch{epoch}.npz")
+
+    def note(self, name, text):
+        """Writes a small text beside the checkpoints, if there are any."""
+        if self._claimed and self._may_write():
+            with replacing(self.folder / name) as file:
+                file.write(text.encode("ascii"))
 
     def close(self):
         """Removes the folder once the training is published."""

@@ -26,8 +26,13 @@ class Options:
     """
 
     resume: bool = flag(
-        False, "goes on from the last checkpoint of a training that did not end"
+        False,
+        "goes on with a training that did not end, or repeats its failed steps",
     )
+    name: str | None = flag(
+        None, "another name for the entry than the recipe's", metavar="NAME"
+    )
+    force: bool = flag(False, "replaces the model that has the name already")
     deterministic: bool = flag(False, "the same bits in every run")
     mixed_precision: bool = flag(
         False, "trains in float16 on a GPU, in bfloat16 elsewhere"

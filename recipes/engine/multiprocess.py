@@ -13,7 +13,8 @@ import jax
 
 from attention_zoo.recipes.core.recipe import load_pipeline
 from attention_zoo.recipes.distributed import hosts, launcher, processes
-from attention_zoo.recipes.engine import checkpoints, publishing, trainer
+from attention_zoo.recipes.engine import checkpoints, entries, publishing, trainer
+from attention_zoo.recipes.engine.splits import check_splits
 
 
 def train(words, recipe, seeds, data_dir, out, smoke, options):
@@ -26,16 +27,18 @@ def train(words, recipe, seeds, data_dir, out, smoke, options):
     hide_gpus_from_tensorflow()
     options.prepare(recipe, seeds[0])
     pipeline = load_pipeline(recipe, data_dir, smoke)
-    pipeline.batches("train", seed=0)  # what is missing shows now
+    check_splits(pipeline)  # what is missing shows now
+    pipeline.batches("train", seed=0)
+    name = entries.name_of(recipe, options)
     options = hosts.connect(options)  # now, as JAX waits for no one later on
     first, count = not options.process_id, options.num_processes or 1
 
     def claim():
         hosts.check_devices(recipe, options)
         if first:
-            publishing.check_target(out, recipe.name)
+            publishing.check_target(out, name)
         return first and checkpoints.Checkpoints(
-            checkpoints.folder_of(out, recipe.name),
+            entries.hidden_of(out, name),
             trainer.fingerprint(recipe, pipeline, seeds, options),
             options.resume,
         )

@@ -1,5 +1,6 @@
 """Writes the artefacts of an entry, and publishes a folder whole or not at all."""
 
+import collections
 import contextlib
 import csv
 import fcntl
@@ -13,15 +14,26 @@ import numpy as np
 
 from attention_zoo.kernels.lstm import without_kernel
 from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.core.files import replacing
 from attention_zoo.recipes.engine.checkpoints import TWIN
 
 TOLERANCE = 1e-5  # between the trained model and the two saved forms
-ENTRY_FILES = ("model.keras", "card.json", "saved_model")
+MODEL = "model.keras"
+# What a publication writes. A folder that holds none of the first part is no earlier
+# one, and is not replaced; of an earlier one all else is the user's own, and is kept.
+Form = collections.namedtuple("Form", "marks others")
+ENTRY = Form(
+    (MODEL, "card.json", "saved_model"),
+    ("README.md", "history.csv", "curves.png", "attention.png", "lengths.png"),
+)
+SAVED_MODEL = Form(
+    ("saved_model.pb",), ("fingerprint.pb", "variables", "assets", "assets.extra")
+)
 JIT_LENGTH = 32  # words; a text is filled up to a multiple for XLA
 
 
 @contextlib.contextmanager
-def publication(out, name, marks=ENTRY_FILES):
+def publication(out, name, form=ENTRY):
     """Gives a temporary sibling of `out/name` that takes its place at the end.
 
     When the block raises, whatever it is (Ctrl-C and a full disk too), the previous
@@ -30,8 +42,7 @@ def publication(out, name, marks=ENTRY_FILES):
     Args:
         out: Folder of all entries; made if need be.
         name: Name of the entry.
-        marks: Names of files; a folder that holds none of them is no earlier
-            publication and is not replaced.
+        form: The `Form` of what is published.
 
     Yields:
         The path to write into.
@@ -48,8 +59,9 @@ def publication(out, name, marks=ENTRY_FILES):
         except OSError as error:
             raise UserError(f"cannot write into {out}: {error.strerror}") from error
         try:
-            refuse_other_folder(target, marks)
+            refuse_other_folder(target, form.marks)
             yield staging
+            keep_own_files(target, staging, form)
             replace_folder(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -82,9 +94,9 @@ def is_abandoned(folder):
     return True
 
 
-def check_target(out, name, marks=ENTRY_FILES):
+def check_target(out, name, form=ENTRY):
     """Raises `UserError` now for what `publication` would refuse after a training."""
-    with contextlib.suppress(_Checked), publication(out, name, marks):
+    with contextlib.suppress(_Checked), publication(out, name, form):
         raise _Checked
 
 
@@ -103,6 +115,21 @@ def refuse_other_folder(target, marks):
     raise UserError(
         f"{target} exists and holds none of {', '.join(marks)}: it is not replaced"
     )
+
+
+def keep_own_files(old, new, form):
+    """Copies what a publication replaces and did not write; links stay links."""
+    for file in old.iterdir() if old.is_dir() else ():
+        place = new / file.name
+        if file.name == "saved_model" and form is ENTRY:
+            if place.is_dir():
+                keep_own_files(file, place, SAVED_MODEL)
+        elif file.name in (*form.marks, *form.others) or os.path.lexists(place):
+            continue
+        elif file.is_dir() and not file.is_symlink():
+            shutil.copytree(file, place, symlinks=True)
+        else:
+            shutil.copy2(file, place, follow_symlinks=False)
 
 
 def recover(out, name):
@@ -154,35 +181,44 @@ def write_history(path, runs, twins):
                     writer.writerow([label, run.seed, epoch, *values])
 
 
-def write_models(servable, folder, inputs):
-    """Writes `model.keras` and `saved_model/` and checks that both agree.
+def write_model(servable, path):
+    """Writes `model.keras` whole or not at all; uncompiled, so without an optimizer."""
+    with disk_errors(), replacing(path) as scratch:
+        servable.save(scratch)
 
-    Args:
-        servable: The model from raw inputs, uncompiled: no optimizer is saved.
-        folder: Where to write.
-        inputs: A batch of raw inputs for the check.
-    """
+
+def check_model(servable, folder, inputs):
+    """Raises `RuntimeError` where `model.keras` differs from the trained model."""
     import keras
-
-    with disk_errors():
-        servable.save(folder / "model.keras")
-    write_saved_model(servable, folder / "saved_model")
     import tensorflow as tf
 
+    reloaded = keras.models.load_model(folder / MODEL, safe_mode=True)
     batch = tf.constant(inputs)
-    expected = np.asarray(servable(batch, training=False))
-    reloaded = keras.models.load_model(folder / "model.keras", safe_mode=True)
-    served = tf.saved_model.load(str(folder / "saved_model"))
-    for name, outputs in (
-        ("model.keras", reloaded(batch, training=False)),
-        ("saved_model", served.serve(batch)),
-    ):
-        worst = difference(np.asarray(outputs), expected)
-        if not worst <= TOLERANCE:
-            raise RuntimeError(
-                f"{name} differs from the trained model by {worst:.2g} "
-                f"(allowed: {TOLERANCE:.0e})"
-            )
+    compare(MODEL, reloaded(batch, training=False), servable(batch, training=False))
+
+
+def write_served(servable, folder, inputs):
+    """Writes `saved_model/`, or none where it fails or differs from the model."""
+    import tensorflow as tf
+
+    place = folder / "saved_model"
+    try:
+        write_saved_model(servable, place)
+        batch, served = tf.constant(inputs), tf.saved_model.load(str(place))
+        compare("saved_model", served.serve(batch), servable(batch, training=False))
+    except Exception:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def compare(name, outputs, expected):
+    """Raises `RuntimeError` where a saved form gives other outputs."""
+    worst = difference(np.asarray(outputs), np.asarray(expected))
+    if not worst <= TOLERANCE:
+        raise RuntimeError(
+            f"{name} differs from the trained model by {worst:.2g} "
+            f"(allowed: {TOLERANCE:.0e})"
+        )
 
 
 def difference(outputs, expected):

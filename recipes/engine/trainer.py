@@ -1,23 +1,30 @@
 """Training: seeds, the twin without attention, baselines, then one publication."""
 
 import dataclasses
+import functools
 import os
 
 import keras
 
 import attention_zoo
 from attention_zoo.kernels.lstm import bidirectional_layers
-from attention_zoo.recipes.cards import card as _card
-from attention_zoo.recipes.cards import plots as _plots
+from attention_zoo.recipes.cards import card
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.core.recipe import load_pipeline
-from attention_zoo.recipes.engine import callbacks as _callbacks
-from attention_zoo.recipes.engine import checkpoints as _checkpoint
-from attention_zoo.recipes.engine import publishing as _export
-from attention_zoo.recipes.engine.callbacks import BestEpoch
+from attention_zoo.recipes.engine import checkpoints, entries, publishing
+from attention_zoo.recipes.engine.callbacks import (
+    Averages,
+    Backup,
+    BestEpoch,
+    History,
+    name_arrays,
+    numbered,
+)
 from attention_zoo.recipes.engine.execution import Options
+from attention_zoo.recipes.engine.splits import check_splits
+from attention_zoo.recipes.engine.steps import Steps, write_files
 
-TWIN = _checkpoint.TWIN
+TWIN = checkpoints.TWIN
 USUAL = Options()
 
 
@@ -60,7 +67,8 @@ def train(
 
     The epoch and the published seed are picked on validation. The test split is
     measured at the end, once for each model. A killed training leaves checkpoints in
-    a hidden folder beside the entry, which the publication removes.
+    a hidden folder beside the entry, which the publication removes. A step after the
+    training that fails is named in the card, and its checkpoints stay.
 
     Args:
         recipe: The `Recipe`.
@@ -74,48 +82,62 @@ def train(
     Returns:
         The path of the published folder.
     """
-    _export.check_target(out, recipe.name)  # before the work, not after it
+    name = entries.name_of(recipe, options)
+    publishing.check_target(out, name)  # before the work, not after it
     options.prepare(recipe, seeds[0])
     pipeline = load_pipeline(recipe, data_dir, smoke)
-    kept = _checkpoint.Checkpoints(
-        _checkpoint.folder_of(out, recipe.name),
+    check_splits(pipeline)
+    facts = {k: getattr(pipeline, k) for k in recipe.task.facts}
+    kept = checkpoints.Checkpoints(
+        entries.hidden_of(out, name),
         fingerprint(recipe, pipeline, seeds, options),
         options.resume,
         handed_over=options.publish,
     )
     with kept.telling():
         runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
-        baselines = measure_all(recipe, pipeline, runs, twins, kept)
         best = max(runs, key=lambda run: run.score)
         core = build(recipe, pipeline, best)
         servable = pipeline.servable(core)
+        steps = Steps(kept)
+        if kept.written:  # whatever becomes of the steps
+            place = kept.folder / publishing.MODEL
+            steps.run("copy", lambda: publishing.write_model(servable, place))
+        baselines = measure_all(recipe, pipeline, runs, twins, steps)
         again = {"starts": kept.starts} if kept.starts > 1 else {}
-        card = {
+        report = steps.run("attention", lambda: pipeline.attention_report(servable), {})
+        record = {
+            "name": name,
             "recipe": recipe.name,
             "kind": recipe.kind,
             "model": recipe.model,
             "dataset": pipeline.dataset,
             "smoke": smoke,
-            **{name: getattr(pipeline, name) for name in recipe.task.facts},
-            **_card.over_seeds(runs),
+            **facts,
+            **card.over_seeds(runs),
             "published_seed": best.seed,
             "metrics": best.test,
             "baselines": baselines,
-            "attention": pipeline.attention_report(servable),
+            "attention": report,
             "parameters": core.count_params(),
             "settings": recipe.settings(),
             "execution": options.facts() | again,
             "command": command,
         }
         # Opened late: a killed training leaves its checkpoints behind and no more.
-        with _export.publication(out, recipe.name) as folder:
-            write_files(folder, pipeline, servable, runs, twins)
+        with publishing.publication(out, name) as folder:
+            entries.check(out, name, recipe, options, smoke)  # one that came meanwhile
+            write_files(folder, pipeline, servable, runs, twins, steps)
             memory = max(run.memory for run in runs)
-            card |= _card.measurements(folder, pipeline.examples(1)[0], memory)
-            card["seconds"]["total"] = round(kept.seconds, 1)
-            _card.write(folder, card, recipe)
-    kept.close()
-    return os.path.join(out, recipe.name)
+            record |= card.measurements(folder, pipeline, memory, steps)
+            record["seconds"]["total"] = round(kept.seconds, 1)
+            card.write(folder, record, recipe, steps)
+            kept.note(entries.PUBLISHED, record["sha256"])
+    place = os.path.join(out, name)
+    steps.tell(place)
+    if not steps.failed:
+        kept.close()
+    return place
 
 
 def fit_all(recipe, pipeline, seeds, options, kept):
@@ -127,15 +149,28 @@ def fit_all(recipe, pipeline, seeds, options, kept):
     return runs, [fit(bare, pipeline, seed, TWIN, options, kept) for seed in seeds]
 
 
-def measure_all(recipe, pipeline, runs, twins, kept):
+def measure_all(recipe, pipeline, runs, twins, steps):
     """Measures all on the test split, and returns the baselines' metrics."""
-    baselines = measure_baselines(pipeline, kept)
+    baselines = {}
+    for name, measure in steps.run("baselines", pipeline.baselines, {}).items():
+        found = steps.run(name, functools.partial(announced, name, measure), keep=True)
+        baselines |= {name: found} if found else {}
     print("measuring the test split ...", flush=True)
-    if twins:
-        measure_test(recipe.replace(attention=None), pipeline, twins)
-        baselines[TWIN] = _card.over_seeds(twins)
-    measure_test(recipe, pipeline, runs)
+    bare = recipe.replace(attention=None) if twins else recipe
+    for label, kind, group in ((TWIN, bare, twins), ("test", recipe, runs)):
+        steps.run(label, functools.partial(measure_test, kind, pipeline, group))
+        if label in steps.failed:
+            for run in group:
+                run.test = {}
+        elif label == TWIN and twins:
+            baselines[TWIN] = card.over_seeds(twins)
     return baselines
+
+
+def announced(name, measure):
+    """Returns what a baseline measures, after a line on the terminal."""
+    print(f"baseline {name} ...", flush=True)
+    return measure()
 
 
 def fingerprint(recipe, pipeline, seeds, options):
@@ -145,46 +180,9 @@ def fingerprint(recipe, pipeline, seeds, options):
         "data": pipeline.dataset,
         "seeds": list(seeds),
         "settings": recipe.settings(),
-        "versions": _card.versions(),
+        "versions": card.versions(),
         "execution": options.facts(),
     }
-
-
-def write_files(folder, pipeline, servable, runs, twins):
-    """Writes history, pictures and both saved forms of the model.
-
-    Args:
-        folder: The folder to write into.
-        pipeline: The pipeline with the data.
-        servable: The model that is published.
-        runs: List of `Run`s of the model.
-        twins: List of `Run`s of the twin without attention.
-    """
-    _export.write_history(folder / "history.csv", runs, twins)
-    _plots.curves(folder / "curves.png", runs, twins)
-    if pipeline.shows_attention:
-        inputs, _ = pipeline.examples(6)
-        names = pipeline.output_names
-        _plots.attention(folder / "attention.png", servable, inputs, names)
-    pipeline.draw(folder, runs, twins)
-    _export.write_models(servable, folder, pipeline.raw("test")[0][:64])
-
-
-def measure_baselines(pipeline, kept):
-    """Returns the test metrics of the pipeline's baselines, by name.
-
-    Args:
-        pipeline: The pipeline with the data.
-        kept: The `Checkpoints`, which keep what is measured.
-    """
-    found = kept.load("baselines")
-    measured = found[0] if found else {}
-    for name, measure in pipeline.baselines().items():
-        if name not in measured:
-            print(f"baseline {name} ...", flush=True)
-            measured[name] = measure()
-            kept.save("baselines", measured)
-    return measured
 
 
 def build(recipe, pipeline, run=None):
@@ -221,16 +219,16 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None, callbacks=()):
     if finished:
         print(f"{title}, trained already")
         facts, arrays = finished
-        weights = _callbacks.numbered(arrays, "best")
+        weights = numbered(arrays, "best")
         return Run(weights=weights, **facts | {"score": tuple(facts["score"])})
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    history, keeper = _callbacks.History(), BestEpoch(pipeline.score)
+    history, keeper = History(), BestEpoch(pipeline.score)
     with options.scope():
         model = compiled(recipe, pipeline, options)
     print(f"{title}, {model.count_params():,} parameters")
-    average = [_callbacks.Averages()] if recipe.ema else []
-    backup = _callbacks.Backup(kept, name, model, history, keeper)
+    average = [Averages()] if recipe.ema else []
+    backup = Backup(kept, name, model, history, keeper)
     done = backup.resume()
     if done:
         print(f"going on after epoch {done}", flush=True)
@@ -253,7 +251,7 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None, callbacks=()):
     run = Run(*best, history.rows, **backup.cost())
     if kept:
         facts = dict(vars(run))
-        arrays = _callbacks.name_arrays("best", facts.pop("weights"))
+        arrays = name_arrays("best", facts.pop("weights"))
         kept.finish(name, facts, arrays)
     return run
 
@@ -289,14 +287,14 @@ def batches(pipeline, seed, done, options, history):
     parts, validation = options.parts(), pipeline.batches("validation")
     if parts is None:
         return pipeline.batches("train", seed=seed, first_pass=done), validation
-    from attention_zoo.recipes.distributed import devices as _distribute
+    from attention_zoo.recipes.distributed import devices
 
     def make_pass(number):
         return pipeline.batches("train", seed=seed, first_pass=number)
 
     return (
-        _distribute.training_batches(make_pass, history, parts),
-        _distribute.validation_batches(validation, parts),
+        devices.training_batches(make_pass, history, parts),
+        devices.validation_batches(validation, parts),
     )
 
 

@@ -147,7 +147,8 @@ class Task:
 
     def link(self, card):
         """Returns the cell that links to the model card."""
-        return f"[{card['recipe']}](saved_models/{card['recipe']}/README.md)"
+        name = card.get("name", card["recipe"])
+        return f"[{name}](saved_models/{name}/README.md)"
 
     def size(self, card):
         """Returns the cells of the number of parameters and the size of the file."""

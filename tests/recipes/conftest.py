@@ -9,7 +9,7 @@ import sys
 import pytest
 from support.fresh import TESTS
 
-from attention_zoo.recipes.cli import main as _cli
+from attention_zoo.recipes.cli.main import main
 
 RECIPE = "attention_lstm_reviews"
 SMOKE = ("train", RECIPE, "--smoke", "--epochs", "2")
@@ -30,7 +30,7 @@ def pytest_runtest_setup(item):
 def smoke(tmp_path_factory):
     """The folder of a smoke training, as the command writes it."""
     out = tmp_path_factory.mktemp("smoke") / "saved models"
-    assert _cli.main([*SMOKE, "--out", str(out)]) == 0
+    assert main([*SMOKE, "--out", str(out)]) == 0
     return out / RECIPE
 
 
@@ -40,7 +40,7 @@ def command(capsys):
 
     def run(*arguments):
         capsys.readouterr()
-        code = _cli.main([str(argument) for argument in arguments])
+        code = main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return run

@@ -18,14 +18,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_zoo.recipes.cards import card as _card
-from attention_zoo.recipes.cards import plots as _plots
-from attention_zoo.recipes.cli import main as _cli
-from attention_zoo.recipes.core import recipe as _recipe
-from attention_zoo.recipes.engine import callbacks as _callbacks
-from attention_zoo.recipes.engine import checkpoints as _checkpoint
-from attention_zoo.recipes.engine import publishing as _export
-from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.cards import card, plots
+from attention_zoo.recipes.cli import main as command
+from attention_zoo.recipes.core.recipe import get_recipe, load_pipeline
+from attention_zoo.recipes.engine import callbacks, checkpoints, publishing, trainer
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks.text import pipeline as text
 
@@ -39,7 +35,7 @@ FLAGS = ("--deterministic", "--mixed-precision", "--no-jit")
 
 
 def tiny_model(recipe, pipeline, run=None):
-    """Stands for `_run.build`: word vectors, dropout, their mean, one layer."""
+    """Stands for `trainer.build`: word vectors, dropout, their mean, one layer."""
     words = pipeline.model_config()["vocabulary_size"]
     ids = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(words, 3, mask_zero=True)(ids)
@@ -53,9 +49,9 @@ def tiny_model(recipe, pipeline, run=None):
 
 def prepare():
     """Replaces all that takes time."""
-    _run.build = tiny_model
-    _plots.curves = _plots.attention = lambda *arguments: None
-    _card.measure_prediction = lambda *arguments: {"peak_memory_mb": 1, "ms": 1}
+    trainer.build = tiny_model
+    plots.curves = plots.attention = lambda *arguments: None
+    card.measure_prediction = lambda *arguments: {"peak_memory_mb": 1, "ms": 1}
     text.Pipeline.attention_report = lambda *arguments: {}
     text.Pipeline.baselines = lambda self: {
         "bag_of_words": lambda: {"accuracy": 0.25},
@@ -77,7 +73,7 @@ def in_epoch(run, epoch):
         if (self.run, self.history.epoch + 1, batch) == (run, epoch, 1):
             kill()
 
-    _callbacks.Backup.on_train_batch_end = on_train_batch_end
+    callbacks.Backup.on_train_batch_end = on_train_batch_end
 
 
 def in_write(name):
@@ -126,7 +122,7 @@ def in_baseline():
 
 
 def in_export():
-    _export.write_saved_model = kill
+    publishing.write_saved_model = kill
 
 
 def between_renames():
@@ -141,7 +137,7 @@ def between_renames():
 
 
 def before_removal():
-    _checkpoint.Checkpoints.close = kill
+    checkpoints.Checkpoints.close = kill
 
 
 MOMENTS = [
@@ -195,7 +191,7 @@ def train(out, moment=None, resume=True):
     prepare()
     if moment is not None:
         moment()
-    return _cli.main([*TRAIN, *FLAGS, "--out", str(out), *["--resume"] * resume])
+    return command.main([*TRAIN, *FLAGS, "--out", str(out), *["--resume"] * resume])
 
 
 def main(scratch):
@@ -235,24 +231,24 @@ def two_devices(scratch):
         processor, [tf.config.LogicalDeviceConfiguration()] * 2
     )
     prepare()
-    recipe = _recipe.get_recipe(RECIPE)
+    recipe = get_recipe(RECIPE)
     recipe = recipe.replace(
         epochs=2, ema=0.9, dropout=0.0, batch_size=120, clip_norm=0.05
     )
-    pipeline = _recipe.load_pipeline(recipe, smoke=True)
+    pipeline = load_pipeline(recipe, smoke=True)
     mirrored = Options(distribute="mirrored", jit=False)
     histories = []
     with contextlib.redirect_stdout(sys.stderr):
         mirrored.prepare(recipe, 0)
-        kept = _checkpoint.Checkpoints(pathlib.Path(scratch) / "kept", {})
+        kept = checkpoints.Checkpoints(pathlib.Path(scratch) / "kept", {})
         finish = kept.finish
         kept.finish = lambda *arguments: None
-        for options, checkpoints in ((Options(), None), (mirrored, kept)):
-            run = _run.fit(recipe, pipeline, 0, "model", options, checkpoints)
+        for options, folder in ((Options(), None), (mirrored, kept)):
+            run = trainer.fit(recipe, pipeline, 0, "model", options, folder)
             histories.append(run.history)
         kept.finish = finish
         os.remove(kept.folder / "model-seed0-epoch2.npz")
-        again = _checkpoint.Checkpoints(kept.folder, {}, resume=True)
-        run = _run.fit(recipe, pipeline, 0, "model", mirrored, again)
+        again = checkpoints.Checkpoints(kept.folder, {}, resume=True)
+        run = trainer.fit(recipe, pipeline, 0, "model", mirrored, again)
         histories.append(run.history)
     print(json.dumps(histories))

@@ -16,12 +16,12 @@ import pytest
 from support.fresh import run_fresh
 
 import attention_zoo
-from attention_zoo.recipes.cards import card as _card
-from attention_zoo.recipes.cards import plots as _plots
-from attention_zoo.recipes.cli import main as _cli
-from attention_zoo.recipes.core import recipe as _recipe
+from attention_zoo.recipes.cards import plots
+from attention_zoo.recipes.cards.card import over_seeds, render
+from attention_zoo.recipes.cli.main import main
+from attention_zoo.recipes.core.recipe import get_recipe
 from attention_zoo.recipes.datasets import _grammar
-from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.engine import trainer
 from attention_zoo.recipes.tasks.text import pipeline as text
 
 RECIPE = "attention_lstm_reviews"
@@ -162,24 +162,26 @@ def test_the_figures_of_the_readme_are_the_cards(smoke, card):
 
 
 def test_several_seeds_in_the_readme(card):
-    recipe = _recipe.get_recipe(RECIPE)
+    recipe = get_recipe(RECIPE)
     runs = [
-        _run.Run(seed, 1, (0,), [], [{"val_loss": 0.5}], 11.0, {"accuracy": accuracy})
+        trainer.Run(
+            seed, 1, (0,), [], [{"val_loss": 0.5}], 11.0, {"accuracy": accuracy}
+        )
         for seed, accuracy in enumerate([0.5, 0.75, 0.7])
     ]
-    several = _card.over_seeds(runs)
+    several = over_seeds(runs)
     assert several["accuracy_mean"] == pytest.approx(0.65)
     assert several["accuracy_std"] == pytest.approx(np.std([0.5, 0.75, 0.7], ddof=1))
     card = {**card, **several, "published_seed": 1, "metrics": {"accuracy": 0.75}}
     card["baselines"] = {"linear": {"accuracy": 0.625}, "no_attention": several}
-    readme = _card.render(card, recipe)
+    readme = render(card, recipe)
     assert "| attention_lstm | 0.6500 | 0.1323 | 0.5000, 0.7500, 0.7000 |" in readme
     assert "| linear | 0.6250 |  |  |" in readme
     assert "is seed 1, the best on validation: test accuracy 0.7500." in readme
     assert "Better than" not in readme
     card["attention"] = {}
     card["baselines"]["linear"]["accuracy"] = 0.6511
-    readme = _card.render(card, recipe)
+    readme = render(card, recipe)
     assert "**Better than the model (0.6500): `linear` (0.6511).**" in readme
     assert "marked" not in readme
 
@@ -202,12 +204,12 @@ predicted = model.predict(keras.ops.convert_to_tensor(texts[:2]), verbose=0)
 np.testing.assert_allclose(predicted, stored["texts"][:2], atol=1e-5)
 assert "attention_zoo.recipes" not in sys.modules
 
-from attention_zoo.recipes.core import recipe as _recipe
-from attention_zoo.recipes.engine import trainer as _run
-recipe = _recipe.get_recipe(sys.argv[3]).replace(epochs=2)
-pipeline = _recipe.load_pipeline(recipe, smoke=True)
-run = _run.fit(recipe, pipeline, 0, "model")
-_run.measure_test(recipe, pipeline, [run])
+from attention_zoo.recipes.core.recipe import get_recipe, load_pipeline
+from attention_zoo.recipes.engine import trainer
+recipe = get_recipe(sys.argv[3]).replace(epochs=2)
+pipeline = load_pipeline(recipe, smoke=True)
+run = trainer.fit(recipe, pipeline, 0, "model")
+trainer.measure_test(recipe, pipeline, [run])
 print(json.dumps([run.history, run.test]))
 """
     done = run_fresh(program, smoke / "model.keras", expected, RECIPE)
@@ -447,13 +449,13 @@ def untrained(monkeypatch):
     """Replaces what takes time before the files are written by next to nothing."""
 
     def fit(recipe, pipeline, seed, label, *how):
-        weights = _run.build(recipe, pipeline).get_weights()
+        weights = trainer.build(recipe, pipeline).get_weights()
         row = {"accuracy": 0.5, "val_accuracy": 0.5, "seconds": 1.0}
-        return _run.Run(seed, 1, (0.5,), weights, [row], 1.0, {"accuracy": 0.5})
+        return trainer.Run(seed, 1, (0.5,), weights, [row], 1.0, {"accuracy": 0.5})
 
-    monkeypatch.setattr(_run, "fit", fit)
-    monkeypatch.setattr(_run, "measure_baselines", lambda *arguments: {})
-    monkeypatch.setattr(_run, "measure_test", lambda *arguments: None)
+    monkeypatch.setattr(trainer, "fit", fit)
+    monkeypatch.setattr(text.Pipeline, "baselines", lambda *arguments: {})
+    monkeypatch.setattr(trainer, "measure_test", lambda *arguments: None)
     monkeypatch.setattr(text.Pipeline, "attention_report", lambda *arguments: {})
 
 
@@ -462,7 +464,7 @@ def test_ctrl_c_while_the_files_are_written(command, entry, digests, monkeypatch
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_plots, "attention", interrupt)
+    monkeypatch.setattr(plots, "attention", interrupt)
     before = digests(entry.parent)
     code, _, err = command("train", RECIPE, "--smoke", "--out", "saved_models")
     assert (code, err) == (130, "attention-zoo: error: interrupted\n")
@@ -474,7 +476,7 @@ def test_ctrl_c_while_the_files_are_written(command, entry, digests, monkeypatch
 def test_a_full_disk(command, entry, digests, monkeypatch):
     """A limit on the size of a file stands for the full disk."""
     resource = pytest.importorskip("resource")
-    monkeypatch.setattr(_plots, "attention", lambda *arguments: None)
+    monkeypatch.setattr(plots, "attention", lambda *arguments: None)
     before = digests(entry.parent)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = (entry / "model.keras").stat().st_size
@@ -510,4 +512,4 @@ def test_ctrl_c_in_training(start_command, entry, digests):
 
 
 def test_main_returns_instead_of_exiting():
-    assert _cli.main(["predict", "no_words"]) == 2
+    assert main(["predict", "no_words"]) == 2

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from attention_zoo.recipes.core import config as _config
-from attention_zoo.recipes.core import recipe as _recipe
-from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.core.config import read_config
+from attention_zoo.recipes.core.recipe import get_recipe, list_recipes
+from attention_zoo.recipes.engine import trainer
 
 RECIPE = "attention_lstm_reviews"
 
@@ -19,7 +19,7 @@ def write(path, text):
 def test_train_takes_the_settings(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
-    monkeypatch.setattr(_run, "train", lambda *given: calls.append(given) or "x")
+    monkeypatch.setattr(trainer, "train", lambda *given: calls.append(given) or "x")
     settings = {"recipe": RECIPE, "units": 17, "attention": None, "epochs": 5}
     write(tmp_path / "my best.json", settings)
     words = ["train", RECIPE, "--config", "my best.json", "--set", "units=19"]
@@ -34,10 +34,10 @@ def test_train_takes_the_settings(command, tmp_path, monkeypatch):
 
 
 def test_each_setting_of_each_recipe_survives(tmp_path):
-    for name in _recipe.list_recipes():
-        recipe = _recipe.get_recipe(name)
+    for name in list_recipes():
+        recipe = get_recipe(name)
         file = write(tmp_path / "all.json", {"recipe": name, **recipe.settings()})
-        assert _config.read_config(recipe, file) == recipe
+        assert read_config(recipe, file) == recipe
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.engine import publishing as _export
+from attention_zoo.recipes.engine import publishing
 
 
 @pytest.fixture
@@ -23,17 +23,34 @@ def names(folder):
 
 
 def publish(folder, text="new"):
-    with _export.publication(folder.parent, folder.name) as staging:
+    with publishing.publication(folder.parent, folder.name) as staging:
         (staging / "model.keras").write_text(text)
         (staging / "saved_model").mkdir()
 
 
 def test_a_new_folder_takes_the_old_ones_place(entry):
     publish(entry)
-    assert names(entry) == ["model.keras", "saved_model"]
+    assert names(entry) == ["model.keras", "note.txt", "saved_model"]
     assert (entry / "model.keras").read_text() == "new"
     assert names(entry.parent) == ["words"]
     assert entry.stat().st_mode & 0o777 == 0o755
+
+
+def test_files_of_the_users_own_stay(entry):
+    """Of what an earlier publication wrote and this one lacks, nothing does."""
+    (entry / "plots").mkdir()
+    (entry / "plots" / "mine.png").write_bytes(b"1")
+    (entry / "data").symlink_to("/elsewhere")
+    (entry / "lengths.png").write_bytes(b"2")
+    (entry / "saved_model").mkdir()
+    for name in ("saved_model.pb", "config.pbtxt"):
+        (entry / "saved_model" / name).write_text("old")
+    publish(entry)
+    assert names(entry) == ["data", "model.keras", "note.txt", "plots", "saved_model"]
+    assert (entry / "note.txt").read_text() == "old too"
+    assert (entry / "plots" / "mine.png").read_bytes() == b"1"
+    assert os.readlink(entry / "data") == "/elsewhere"
+    assert names(entry / "saved_model") == ["config.pbtxt"]
 
 
 def test_the_first_publication_makes_its_folders(tmp_path):
@@ -42,7 +59,7 @@ def test_the_first_publication_makes_its_folders(tmp_path):
 
 
 def publish_half(folder, failure):
-    with _export.publication(folder.parent, folder.name) as staging:
+    with publishing.publication(folder.parent, folder.name) as staging:
         (staging / "model.keras").write_text("half")
         raise failure
 
@@ -79,7 +96,7 @@ def test_what_a_killed_process_left_is_cleared_up(entry):
     for name in (".words.a1", ".work.c3"):
         (out / name).mkdir()
         (out / name / "model.keras").write_text("half")
-    with _export.publication(out, "words") as other:
+    with publishing.publication(out, "words") as other:
         (other / "model.keras").write_text("later")
         publish(entry)
         assert names(out) == sorted([".work.c3", other.name, "words"])
@@ -91,7 +108,7 @@ def test_an_entry_that_was_moved_aside_comes_back(entry):
     aside = entry.parent / ".words.a1"
     aside.mkdir()
     os.rename(entry, aside / "previous")
-    _export.check_target(entry.parent, "words")
+    publishing.check_target(entry.parent, "words")
     assert (entry / "model.keras").read_text() == "old"
     assert names(entry.parent) == ["words"]
 
@@ -99,9 +116,9 @@ def test_an_entry_that_was_moved_aside_comes_back(entry):
 def test_other_folders_are_not_replaced(tmp_path):
     folder = tmp_path / "words"
     folder.mkdir()
-    _export.check_target(tmp_path, "words")  # an empty one is
+    publishing.check_target(tmp_path, "words")  # an empty one is
     (folder / "thesis.txt").write_text("mine")
-    for attempt in (publish, lambda f: _export.check_target(f.parent, f.name)):
+    for attempt in (publish, lambda f: publishing.check_target(f.parent, f.name)):
         with pytest.raises(UserError, match="words exists and holds none of model.ker"):
             attempt(folder)
     (tmp_path / "file").write_text("mine")

@@ -8,8 +8,7 @@ import pytest
 from support.fresh import run_fresh
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.engine import checkpoints as _checkpoint
-from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.engine import checkpoints, entries, trainer
 from attention_zoo.recipes.engine.execution import Options
 
 RECIPE = "attention_lstm_reviews"
@@ -41,9 +40,9 @@ def test_no_entry_is_ever_half_written(killed):
     old, new = ["card.json", "model.keras"], [
         "README.md", "card.json", "history.csv", "model.keras", "saved_model",
     ]  # fmt: skip
-    for name, _, entries, _, _ in seen:
+    for name, _, folders, _, _ in seen:
         expected = {RECIPE: new if name in (None, "after the publication") else old}
-        assert entries == ({} if name == "between the renames" else expected), name
+        assert folders == ({} if name == "between the renames" else expected), name
 
 
 def test_a_kill_loses_at_most_an_epoch(killed):
@@ -119,7 +118,7 @@ def test_the_result_is_that_of_the_training_without_kills(killed):
 
 
 def make(folder, resume=False, **changes):
-    return _checkpoint.Checkpoints(folder, {**PRINT, **changes}, resume)
+    return checkpoints.Checkpoints(folder, {**PRINT, **changes}, resume)
 
 
 def test_nothing_is_written_before_the_first_checkpoint(tmp_path, capsys):
@@ -176,7 +175,7 @@ def test_another_training_is_refused(tmp_path, changes, message):
 
 
 def test_the_command_refuses_another_training(refused, tmp_path):
-    folder = _checkpoint.folder_of(tmp_path, RECIPE)
+    folder = entries.hidden_of(tmp_path, RECIPE)
     make(folder).save("run", {})
     arguments = ("train", RECIPE, "--smoke", "--resume", "--out", tmp_path)
     assert "recipe was words, now attention_lstm_reviews" in refused(*arguments)
@@ -230,7 +229,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
 
 def test_the_flags_reach_the_training_and_the_command(command, monkeypatch):
     calls = []
-    monkeypatch.setattr(_run, "train", lambda *given: calls.append(given) or "x")
+    monkeypatch.setattr(trainer, "train", lambda *given: calls.append(given) or "x")
     command("train", RECIPE)
     command(
         "train", RECIPE, "--resume", "--jit", "--distribute", "mirrored",
