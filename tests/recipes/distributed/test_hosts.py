@@ -16,7 +16,7 @@ from support.fresh import run_fresh
 from attention_zoo.recipes.cli import main
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.distributed import launcher, processes
-from attention_zoo.recipes.engine import checkpoints
+from attention_zoo.recipes.engine import entries
 from attention_zoo.recipes.engine.execution import Options
 
 RECIPE = "attention_lstm_reviews"
@@ -177,7 +177,7 @@ def test_a_kill_in_the_publication_needs_process_0_alone(
         "DEADLINE_EXCEEDED >&2; kill -6 $$"
     )
     monkeypatch.setattr(processes, "PROGRAM", ("bash", "-c", script, "x"))
-    folder = checkpoints.folder_of(tmp_path, RECIPE)
+    folder = entries.hidden_of(tmp_path, RECIPE)
     folder.mkdir()
     words = (*TRAIN, "--out", tmp_path, *place(launcher.free_port(), 0))
     (folder / "model-seed0.npz").write_bytes(b"")
