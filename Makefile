@@ -11,19 +11,20 @@ DEMO := build/demo
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test test-quick install lint types format tables bench clean
+.PHONY: help demo test test-quick soak install lint types format tables bench clean
 
 help:
 	@echo 'make demo    train on the embedded reviews, reload, predict (4 minutes)'
 	@echo 'make test    lint, types and all tests, in a virtual environment'
 	@echo 'make test-quick    one variant of each test, none that trains (3 minutes)'
+	@echo 'make soak    20 random kills over a small training (minutes)'
 	@echo 'make lint | types | format | tables | bench | clean'
 
 # Trains into build/demo/saved_models: the committed models stay as they are.
 demo: .venv/.recipes
 	@mkdir -p $(DEMO)
 	@echo '== 1. Train on reviews that the package generates; nothing is downloaded'
-	cd $(DEMO) && ../../$(BIN)/attention-zoo train attention_lstm_reviews
+	cd $(DEMO) && ../../$(BIN)/attention-zoo train attention_lstm_reviews --force
 	@echo '== 2. Reload in a fresh process with plain Keras'
 	cd $(DEMO) && ../../$(BIN)/python -c "$$LOAD"
 	@echo '== 3. Predict in another one, and show where the model looks'
@@ -49,6 +50,10 @@ test: lint types
 # For the loop of work: no training, no other process, one variant of each test.
 test-quick: .venv/.test
 	$(PYTEST) --quick
+
+# Random SIGKILLs over a small training: minutes, and no part of the tests.
+soak: .venv/.test
+	$(BIN)/python tests/soak/kills.py 20
 
 install: .venv/.test
 

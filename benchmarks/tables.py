@@ -36,7 +36,7 @@ def results(cards, name="results"):
     tables: dict = {}
     for card in sorted(cards, key=lambda card: card["recipe"]):
         task = TASKS[card["kind"]]
-        if task.table == name and card.get("metrics"):
+        if task.table == name and card.get("metrics", True):
             tables.setdefault(task.table_of(card), []).extend(task.table_rows(card))
     parts = []
     for table, rows in sorted(tables.items(), key=lambda item: item[0].order):

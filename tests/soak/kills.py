@@ -4,7 +4,7 @@
 
 Each process goes on where the one before was killed, at a moment drawn uniformly from
 the time that a whole training takes. Every entry that comes out must equal that of the
-training without kills; none may be lost; nothing hidden may stay behind a run that ends.
+training without kills; none may be lost; nothing hidden may stay behind a run's end.
 """
 
 import contextlib
@@ -44,15 +44,14 @@ def contents(entry):
     assert "failed_steps" not in card, card["failed_steps"]
     rows = (entry / "history.csv").read_text(encoding="utf-8").splitlines()
     weights: dict = {}
-    with zipfile.ZipFile(entry / "model.keras") as archive:
-        with archive.open("model.weights.h5") as file, h5py.File(file) as held:
-            held.visititems(
-                lambda name, x: (
-                    weights.update({name: x[()]})
-                    if isinstance(x, h5py.Dataset) and x.dtype != object
-                    else None
-                )
-            )
+
+    def take(name, x):
+        if isinstance(x, h5py.Dataset) and x.dtype != object:
+            weights[name] = x[()]
+
+    archive = zipfile.ZipFile(entry / "model.keras")
+    with archive, archive.open("model.weights.h5") as file, h5py.File(file) as held:
+        held.visititems(take)
     return card["metrics"], [row.rsplit(",", 1)[0] for row in rows], weights
 
 
