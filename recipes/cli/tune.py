@@ -155,9 +155,9 @@ def worker_command(args):
 
 
 def train_best(search, args):
-    """Trains the winner as `train --config` does."""
+    """Trains the winner as `train --config` does, into an entry of its own."""
     words = ["train", args.recipe, "--config", str(search.folder / "best.json")]
-    words += ["--seed", str(args.seed)]
+    words += ["--seed", str(args.seed), "--name", f"{args.recipe}_tuned"]
     if args.data_dir is not None:
         words += ["--data-dir", args.data_dir]
     training: argparse.Namespace = args.parse(words + ["--smoke"] * args.smoke)

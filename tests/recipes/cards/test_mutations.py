@@ -1,0 +1,77 @@
+"""Cards with any field changed: each command gives an answer or one line."""
+
+import json
+import pathlib
+
+import pytest
+from PIL import Image
+
+from attention_zoo.pretrained import Entry, load
+from attention_zoo.recipes.cli import commands
+from attention_zoo.recipes.tasks import TASKS
+
+ENTRIES = pathlib.Path(__file__).resolve().parents[3] / "saved_models"
+GONE = object()
+VALUES = [
+    GONE, None, True, "x", "", 0, -3, 2.5, 10**30, float("nan"), [], [1], ["x"],
+    ["x", 1], {}, {"x": {}}, {"x": "y"}, {"quantiles": ["x"]}, {"quantiles": [2, 1]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("attention_lstm_reviews", "text"),
+        ("cbam_resnet_digits", "images"),
+        ("attention_forecaster_climate", "series"),
+        ("rnn_translator_dates", "translation"),
+    ],
+)
+def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
+    """`list` and `show` read all fields, `predict` and `explain` those of the kind.
+
+    The model is opened once, and what runs it stands for an answer: a card must be
+    refused before, or fit.
+    """
+    model, card = load(name), json.loads((ENTRIES / name / "card.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Entry, "load", lambda self: model)
+    monkeypatch.setattr(commands, "write_picture", lambda *arguments: None)
+    folder = tmp_path / "saved_models" / "mixed"
+    folder.mkdir(parents=True)
+    (folder / "model.keras").touch()
+    Image.new("L", (8, 8)).save("x.png")
+    inputs = {"images": "x.png", "series": "x.csv"}.get(kind, "a good film")
+    if kind == "series":
+        write_series(card)
+    own = {"kind", "classes", "settings", "recipe", *TASKS[kind].facts}
+    for field in sorted({*card} - {"sha256"} | own):
+        for value in [*VALUES, *(TASKS if field == "kind" else [])]:
+            changed = {k: v for k, v in card.items() if k != field}
+            changed |= {} if value is GONE else {field: value}
+            (folder / "card.json").write_text(json.dumps(changed))
+            lines = [("list", "mixed"), ("show", "mixed")]
+            if field in own:
+                lines.append(("predict", "mixed", inputs))
+                # The search of a translator takes longer than all the rest.
+                lines += [("explain", "mixed", inputs)] * (kind != "translation")
+            for words in lines:
+                code, out, err = command(*words)
+                told = f"{words} {field} {value}: {out} {err}"
+                assert code in (0, 2), told
+                assert out if code == 0 else err.count("\n") == 1, told
+                if code:
+                    assert err.startswith("attention-zoo: error: "), told
+
+
+def write_series(card):
+    """Writes a CSV file with as many rows as a forecast takes."""
+    import numpy as np
+
+    rows = [",".join(["date", *card["variates"]])]
+    for i in range(card["lookback"]):
+        seconds = np.timedelta64(i * card["step_seconds"], "s")
+        stamp = np.datetime64("2020-01-01T00:00:00") + seconds
+        values = [str(i % 7)] * len(card["variates"])
+        rows.append(",".join([str(stamp).replace("T", " "), *values]))
+    pathlib.Path("x.csv").write_text("\n".join(rows) + "\n")
