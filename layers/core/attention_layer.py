@@ -6,13 +6,14 @@ import numpy as np
 from attention_zoo.layers.core.inputs import cast_integers
 from attention_zoo.layers.core.masks import padding_mask, zero_padding
 from attention_zoo.layers.core.validation import check_arguments, check_rank
+from attention_zoo.layers.core.weight_options import WeightOptions
 
 
-class AttentionLayer(keras.layers.Layer):
-    """Base of the attention layers; it has no constructor arguments of its own.
+class AttentionLayer(WeightOptions):
+    """Base of the attention layers, with the arguments of `WeightOptions`.
 
-    A subclass takes exactly the arguments that its `__init__` lists; any other is
-    refused. The class says what it is:
+    A subclass takes exactly the arguments that its `__init__` lists, and these; any
+    other is refused. The class says what it is:
 
     Attributes:
         family: Name of the family in the registry, which says how the layer is called.

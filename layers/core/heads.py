@@ -12,18 +12,18 @@ from keras import ops
 
 def split_heads(dense, x):
     """Returns `x` `(B, T, D)` as heads `(B, H, T, K)`, by a kernel `(D, H, K)`."""
-    if dense.quantization_mode:
+    if dense.quantization_mode or dense.activity_regularizer is not None:
         return ops.transpose(dense(x), (0, 2, 1, 3))
     width, *out = dense.kernel.shape
     return ops.transpose(_product(dense, x, width, out), (0, 2, 1, 3))
 
 
 def join_heads(dense, x):
-    """Returns heads `x` `(B, H, T, K)` as `(B, T, D)`, by a kernel `(H, K, D)`."""
-    if dense.quantization_mode:
+    """Returns heads `x` `(B, H, T, K)` as `(B, T, ...)`, by a kernel `(H, K, ...)`."""
+    if dense.quantization_mode or dense.activity_regularizer is not None:
         return dense(x)
-    *heads, width = dense.kernel.shape
-    return _product(dense, ops.transpose(x, (0, 2, 1, 3)), math.prod(heads), [width])
+    heads, width, *out = dense.kernel.shape
+    return _product(dense, ops.transpose(x, (0, 2, 1, 3)), heads * width, out)
 
 
 def _product(dense, x, width, out):
@@ -33,4 +33,6 @@ def _product(dense, x, width, out):
     x = ops.reshape(ops.cast(x, dense.compute_dtype), (-1, width))
     x = ops.matmul(x, ops.reshape(kernel, (width, math.prod(out))))
     x = ops.reshape(x, (batch, rows, *out))
-    return x if dense.bias is None else ops.add(x, ops.cast(dense.bias, x.dtype))
+    if dense.bias is not None:
+        x = ops.add(x, ops.cast(dense.bias, x.dtype))
+    return dense.activation(x)

@@ -27,10 +27,12 @@ def check_window(owner, window):
 
 
 def zero_padding(x, mask):
-    """Returns `x` `(B, T, D)` with zeros where `mask` `(B, T)` is False."""
+    """Returns `x` `(B, T, ...)` with zeros where `mask` `(B, T)` is False."""
     if mask is None:
         return x
-    return ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+    for _ in x.shape[2:]:
+        mask = ops.expand_dims(mask, -1)
+    return ops.where(mask, x, ops.zeros_like(x))
 
 
 def padding_mask(owner, name, mask, x):

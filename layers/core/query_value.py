@@ -227,6 +227,10 @@ class QueryValueAttention(AttentionLayer):
             training=training,
         )
 
+    def _check_shapes(self, query_shape, value_shape, key_shape):
+        """Raises `ValueError` unless the shapes of the inputs fit the layer."""
+        check_attention_shapes(type(self).__name__, query_shape, value_shape, key_shape)
+
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         return (*query_shape[:-1], value_shape[-1])
 
@@ -239,7 +243,7 @@ class QueryValueAttention(AttentionLayer):
         self, query, value, key=None, *args, return_attention_scores=False, **kwargs
     ):
         key = value if key is None else key
-        check_attention_shapes(type(self).__name__, query.shape, value.shape, key.shape)
+        self._check_shapes(query.shape, value.shape, key.shape)
         shape = self.compute_output_shape(query.shape, value.shape, key.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_scores:

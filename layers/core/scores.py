@@ -13,6 +13,7 @@ from attention_zoo.layers.core.validation import (
     check_choice,
     check_positive_integer,
 )
+from attention_zoo.layers.core.weight_options import WeightOptions
 
 
 def dot_scores(query, key):
@@ -44,7 +45,7 @@ def unit_length(x):
     return ops.cast(wide * inverse, x.dtype)
 
 
-class Score(keras.layers.Layer):
+class Score(WeightOptions):
     """Base of the scores: called as `score(query, key)`.
 
     A subclass overrides `project_query`, `project_key` and `compare` (a pure function

@@ -9,6 +9,15 @@ import keras
 
 # What every Keras layer takes.
 KERAS_ARGUMENTS = ("activity_regularizer", "autocast", "dtype", "name", "trainable")
+# What Keras's dense layers take, and every layer with a kernel or a bias here.
+WEIGHT_ARGUMENTS = (
+    "kernel_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "bias_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+)
 
 
 def check_arguments(cls, arguments):
@@ -18,10 +27,11 @@ def check_arguments(cls, arguments):
         cls: Class of a layer.
         arguments: Dict of what its constructor received beside what it lists.
     """
-    unknown = [name for name in arguments if name not in KERAS_ARGUMENTS]
+    more = (*KERAS_ARGUMENTS, *WEIGHT_ARGUMENTS)
+    unknown = [name for name in arguments if name not in more]
     if not unknown:
         return
-    known = [*(p.name for p in _listed(cls)), *KERAS_ARGUMENTS]
+    known = list(dict.fromkeys([*(p.name for p in _listed(cls)), *more]))
     received = (f"{n}={arguments[n]!r}{suggest(n, known)}" for n in unknown)
     raise ValueError(
         f"Unknown arguments of `{cls.__name__}`. Expected some of {known}. "

@@ -78,6 +78,8 @@ class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):  # type: igno
         - Touvron et al. 2021, https://arxiv.org/abs/2103.17239
     """
 
+    ranks = (1,)
+
     def __init__(
         self,
         num_heads,
@@ -152,9 +154,9 @@ class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):  # type: igno
         shape = (
             input_shape[0],
             self.num_queries,
-            self._output_width or input_shape[-1],
+            *(self._output_shape or input_shape[-1:]),
         )
-        return shape if self.num_queries > 1 else (shape[0], shape[2])
+        return shape if self.num_queries > 1 else (shape[0], *shape[2:])
 
     def compute_scores_shape(self, input_shape):
         return (input_shape[0], self.num_heads, self.num_queries, input_shape[1])

@@ -94,14 +94,14 @@ class StepByStep:
             heads=True,
             start=index,
         )
-        query = self._heads(self._query_dense, query, index)
         output, weights = self._attend_heads(
-            query,
+            self._heads(self._query_dense, query, index),
             cache["key"],
             cache["value"],
             mask,
             False,
             return_attention_scores or recording(),
+            self._gate(query),
         )
         if weights is not None:
             record(self, weights)

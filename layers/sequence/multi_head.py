@@ -5,15 +5,19 @@ from keras import ops
 
 from attention_zoo.layers.core.blockwise import check_block_size
 from attention_zoo.layers.core.heads import join_heads, split_heads
-from attention_zoo.layers.core.masks import check_window, zero_padding
+from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.parts import build_part, serialize_part
 from attention_zoo.layers.core.positions import get_position
 from attention_zoo.layers.core.query_value import QueryValueAttention
-from attention_zoo.layers.core.validation import (
-    check_attention_shapes,
-    check_optional_integers,
-    check_positive_integer,
-    check_rate,
+from attention_zoo.layers.core.validation import check_attention_shapes, check_rate
+from attention_zoo.layers.core.weight_options import fresh, hand_on
+from attention_zoo.layers.sequence.axes import OverAxes, check_axes
+from attention_zoo.layers.sequence.head_arguments import (
+    check_flash,
+    check_heads,
+    check_output_shape,
+    find_window,
+    further_config,
 )
 from attention_zoo.layers.sequence.kv_cache import StepByStep
 from attention_zoo.layers.sequence.per_head import (
@@ -26,7 +30,7 @@ from attention_zoo.layers.sequence.scored import ScoredParts
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
-class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
+class MultiHeadAttention(StepByStep, OverAxes, ScoredParts, QueryValueAttention):
     """Multi-head attention with any score, normalizer, position and mask.
 
     `H` is the number of heads, `G` of key and value heads, `K` the `key_dim`, `V` the
@@ -37,10 +41,10 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
     2. Weights: the normalizer over the scores a query may see, `(B, H, Tq, Tv)`.
     3. The weighted sums of the values of all heads, projected, `(B, Tq, output_shape)`.
 
-    With default arguments it takes the weights of `keras.layers.MultiHeadAttention` as
-    they are, with `num_kv_heads` those of `keras.layers.GroupQueryAttention`, and gives
-    their output. It differs where a query is masked or has nothing to see: the output
-    is then 0 here, and Keras's is its bias or a mean over the padding.
+    It takes the arguments, weights and positional order of
+    `keras.layers.MultiHeadAttention` and gives its output. It differs where a query is
+    masked or has nothing to see: the output is then 0 here, and Keras's is its bias or
+    a mean over the padding. Inputs of more axes are attended to over `attention_axes`.
 
     Args:
         num_heads: Integer. Number of heads `H`.
@@ -49,7 +53,26 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         dropout: Float in [0, 1). Dropout rate applied to the attention weights.
             Defaults to `0.0`.
         use_bias: Boolean. Whether the projections have biases. Defaults to `True`.
-        output_shape: Integer. Width of the output. Defaults to `None`: the query's.
+        output_shape: Integer or tuple of integers. Last axes of the output.
+            Defaults to `None`: the query's width.
+        attention_axes: Integer or tuple of integers. Axes that are attended over; the
+            others are as the batch. Defaults to `None`: all but batch and features.
+        sliding_window: Integer. Query `i` sees the keys less than `sliding_window`
+            from `i`: `window=sliding_window - 1`. Defaults to `None`: all keys.
+        flash_attention: Boolean. Whether a flash kernel must be used (an error where
+            there is none) or must not. Defaults to `None`: wherever there is one.
+        kernel_initializer: Initializer of the projections.
+            Defaults to `"glorot_uniform"`.
+        bias_initializer: Initializer of their biases. Defaults to `"zeros"`.
+        kernel_regularizer: Regularizer of the kernels. Defaults to `None`.
+        bias_regularizer: Regularizer of the biases. Defaults to `None`.
+        activity_regularizer: Regularizer of what each projection gives. Defaults to
+            `None`.
+        kernel_constraint: Constraint on the kernels. Defaults to `None`.
+        bias_constraint: Constraint on the biases. Defaults to `None`.
+        use_gate: Boolean. Whether the heads' sums are multiplied by the sigmoid of a
+            further projection of the query, `(B, H, Tq, V)`. Defaults to `False`.
+        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
         score: String or `Score` layer, shared by the heads: `"dot"`, `"scaled_dot"`,
             `"cosine"`, `"general"`, `"concat"`, `"additive"` or `"location"`; or a
             list of one for each head, which then has weights of its own.
@@ -69,9 +92,6 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         talking_heads: Boolean. Whether learned `(H, H)` kernels mix the heads' scores,
             before positions are added, and their weights; both start as the identity
             (the paper's start at random). Defaults to `False`.
-        kernel_initializer: Initializer of the projections.
-            Defaults to `"glorot_uniform"`.
-        seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
         **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -81,7 +101,8 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         query_mask: Boolean tensor of shape `(B, Tq)`; Keras fills it in.
         value_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
         key_mask: Boolean tensor of shape `(B, Tv)`; Keras fills it in.
-        attention_mask: Boolean tensor of shape `(B, Tq, Tv)` or `(B, H, Tq, Tv)`.
+        attention_mask: Boolean tensor of shape `(B, Tq, Tv)` or `(B, H, Tq, Tv)`, for
+            inputs of more axes `(B, ..., H, Tq..., Tv...)` or the last of these.
         return_attention_scores: Boolean. Whether the weights are returned too.
         training: Boolean. Whether dropout is applied.
         use_causal_mask: Boolean. Whether query `i` sees keys up to `i` only.
@@ -105,8 +126,11 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
     References:
         - Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
         - Grouped queries: Ainslie et al. 2023, https://arxiv.org/abs/2305.13245
+        - Gate: Qiu et al. 2025, https://arxiv.org/abs/2505.06708
         - Talking heads: Shazeer et al. 2020, https://arxiv.org/abs/2003.02436
     """
+
+    ranks = (1, 2, 3)
 
     def __init__(
         self,
@@ -116,6 +140,18 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         dropout=0.0,
         use_bias=True,
         output_shape=None,
+        attention_axes=None,
+        sliding_window=None,
+        flash_attention=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        use_gate=False,
+        seed=None,
         score="scaled_dot",
         normalizer="softmax",
         num_kv_heads=None,
@@ -123,34 +159,39 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         window=None,
         block_size=None,
         talking_heads=False,
-        kernel_initializer="glorot_uniform",
-        seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        owner = type(self).__name__
-        check_positive_integer(owner, num_heads=num_heads, key_dim=key_dim)
-        check_optional_integers(
-            owner,
-            value_dim=value_dim,
-            output_shape=output_shape,
-            num_kv_heads=num_kv_heads,
+        super().__init__(
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            **kwargs,
         )
-        if num_heads % (num_kv_heads or 1):
-            raise ValueError(
-                f"`{owner}` expects `num_heads` divisible by `num_kv_heads`. Received: "
-                f"num_heads={num_heads}, num_kv_heads={num_kv_heads}"
-            )
+        owner = type(self).__name__
+        check_heads(owner, num_heads, key_dim, value_dim, num_kv_heads)
         check_rate(owner, dropout=dropout)
         check_block_size(owner, block_size)
-        self._window = check_window(owner, window)
+        check_flash(owner, flash_attention, dropout)
+        self._axes = check_axes(owner, attention_axes)
+        self._window = find_window(owner, window, sliding_window)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = value_dim
         self.dropout = dropout
         self.use_bias = use_bias
         # Not `output_shape`: `summary()` takes an attribute of this name for a shape.
-        self._output_width = output_shape
+        self._given_output_shape = output_shape
+        self._output_shape = check_output_shape(owner, output_shape)
+        self.attention_axes = attention_axes
+        self.sliding_window = sliding_window
+        self.flash_attention = flash_attention
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        # Keras's own `activity_regularizer` is of the output of the layer.
+        self._activity = keras.regularizers.get(activity_regularizer)
+        self.use_gate = use_gate
+        self.seed = seed
         self.score = deserialize_parts(score)
         self.normalizer = deserialize_parts(normalizer)
         self.num_kv_heads = num_kv_heads
@@ -158,8 +199,6 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
         self.window = window
         self.block_size = block_size
         self.talking_heads = talking_heads
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.seed = seed
         shared = num_heads, talking_heads, owner, self.dtype_policy
         self._score = heads_score(self.score, *shared)
         self._normalizer = heads_normalizer(self.normalizer, *shared, seed)
@@ -169,20 +208,22 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
         shapes = tuple(query_shape), tuple(value_shape), tuple(key_shape)
+        axes = self._folding(*shapes)
+        if axes is not None:
+            shapes = tuple(axes.fold_shape(shape) for shape in shapes)
         check_attention_shapes(type(self).__name__, *shapes)
         heads, width = self.num_heads, self.value_dim or self.key_dim
         few = self.num_kv_heads or heads
-        project = "btd,dhk->bthk"
-        self._query_dense = self._dense("query", project, (heads, self.key_dim))
-        self._key_dense = self._dense("key", project, (few, self.key_dim))
-        self._value_dense = self._dense("value", project, (few, width))
-        output = (self._output_width or shapes[0][-1],)
-        self._output_dense = self._dense("attention_output", "bhtv,hvo->bto", output)
-        self._query_dense.build(shapes[0])
-        self._key_dense.build(shapes[2])
-        self._value_dense.build(shapes[1])
+        self._query_dense = self._dense("query", shapes[0], (heads, self.key_dim))
+        self._key_dense = self._dense("key", shapes[2], (few, self.key_dim))
+        if self.use_gate:
+            shape = (heads, width)
+            self._gate_dense = self._dense("gate", shapes[0], shape, "sigmoid")
+        self._value_dense = self._dense("value", shapes[1], (few, width))
         batch, rows, length = shapes[0][0], shapes[0][1], shapes[1][1]
-        self._output_dense.build((batch, heads, rows, width))
+        output = self._output_shape or (shapes[0][-1],)
+        summed = (batch, heads, rows, width)
+        self._output_dense = self._dense("attention_output", summed, output)
         query_shape = (batch, heads, rows, self.key_dim)
         build_part(self._score, query_shape, (batch, heads, length, self.key_dim))
         build_part(self._normalizer, (batch, heads, rows, length))
@@ -190,16 +231,27 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             build_part(self._position, query_shape)
         self.built = True
 
-    def _dense(self, name, equation, shape):
-        initializer = keras.initializers.serialize(self.kernel_initializer)
-        return keras.layers.EinsumDense(
-            equation,
-            output_shape=(None, *shape),
-            bias_axes=equation[-len(shape) :] if self.use_bias else None,
-            kernel_initializer=keras.initializers.get(initializer),
+    def _dense(self, name, shape, output, activation=None):
+        """Returns the built projection of a name, from `shape` to the axes `output`."""
+        free, bound = ("bt", "d") if len(shape) == 3 else ("bt", "hv")
+        source = "btd" if len(shape) == 3 else "bhtv"
+        axes = "klmnopq"[: len(output)]
+        initializers = (self.kernel_initializer, self.bias_initializer)
+        kernel, bias = (fresh(initializer) for initializer in initializers)
+        dense = keras.layers.EinsumDense(
+            f"{source},{bound}{axes}->{free}{axes}",
+            output_shape=(None, *output),
+            activation=activation,
+            bias_axes=axes if self.use_bias else None,
+            kernel_initializer=kernel,
+            bias_initializer=bias,
+            activity_regularizer=self._activity,
             name=name,
             dtype=self.dtype_policy,
         )
+        hand_on(self._weight_options, dense)
+        dense.build(shape)
+        return dense
 
     def _heads(self, dense, x, start=None):
         """Projects `(B, T, D)` to `(B, H, T, K)`, rotated by position."""
@@ -208,7 +260,11 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             return x
         return self._position.rotate(x, start)
 
-    def _attend_heads(self, query, key, value, mask, training, need_weights):
+    def _gate(self, query):
+        """Returns the gate `(B, H, Tq, V)` of the query `(B, Tq, Dq)`, or None."""
+        return split_heads(self._gate_dense, query) if self.use_gate else None
+
+    def _attend_heads(self, query, key, value, mask, training, need_weights, gate=None):
         """Returns the output `(B, Tq, output_shape)` of heads, and the weights or None.
 
         Args:
@@ -218,6 +274,7 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             mask: An `AttentionMask` with heads.
             training: Boolean.
             need_weights: Whether the weights are wanted.
+            gate: Tensor `(B, H, Tq, V)`. Defaults to `None`.
         """
         group = self.num_heads // key.shape[1]
         if group > 1:
@@ -238,6 +295,8 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             bias=bias,
             bias_weights=bias_weights,
         )
+        if gate is not None:
+            output = output * ops.cast(gate, output.dtype)
         seen = mask.seen(ops.shape(query)[2], ops.shape(key)[2])
         return zero_padding(join_heads(self._output_dense, output), seen), weights
 
@@ -249,10 +308,13 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             mask,
             training,
             need_weights,
+            self._gate(query),
         )
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
-        return (*query_shape[:-1], self._output_width or query_shape[-1])
+        key_shape = value_shape if key_shape is None else key_shape
+        self._folding(query_shape, value_shape, key_shape)
+        return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
 
     def get_config(self):
         config = {
@@ -261,7 +323,7 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             "value_dim": self.value_dim,
             "dropout": self.dropout,
             "use_bias": self.use_bias,
-            "output_shape": self._output_width,
+            "output_shape": self._given_output_shape,
             "score": serialize_parts(self.score),
             "normalizer": serialize_parts(self.normalizer),
             "num_kv_heads": self.num_kv_heads,
@@ -272,4 +334,4 @@ class MultiHeadAttention(StepByStep, ScoredParts, QueryValueAttention):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "seed": self.seed,
         }
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **config, **further_config(self)}
