@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import attention_zoo
+from attention_zoo.layers import create_attention, list_attentions
+from attention_zoo.models import cbam_resnet
 from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.engine import trainer as _run
@@ -69,6 +71,19 @@ def test_every_recipe_takes_a_step(name):
         moved = np.abs(np.asarray(weight) - old).max() > 0
         statistic = weight.name.startswith("moving_")  # of a normalization
         assert moved == (weight.trainable or statistic), weight.path
+
+
+@pytest.mark.parametrize("family", cbam_resnet.FAMILIES)
+def test_the_image_recipes_take_every_attention_of_their_model(family):
+    """At the widths of the recipes, whose blocks have no fewer channels."""
+    recipes = [_recipe.get_recipe(name) for name in NAMES]
+    widths = {r.config["width"] for r in recipes if r.model == "cbam_resnet"}
+    assert len(widths) >= 1
+    for name in list_attentions(family=family):
+        for width in widths:
+            layer = create_attention(name)
+            x = keras.KerasTensor((1, 4, 5, width), dtype="float32")
+            assert layer(x).shape == x.shape, name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from attention_zoo.pretrained import Entry, load
 from attention_zoo.recipes.cli import commands
+from attention_zoo.recipes.cli.show import card_lines
 from attention_zoo.recipes.tasks import TASKS
 
 ENTRIES = pathlib.Path(__file__).resolve().parents[3] / "saved_models"
@@ -50,12 +51,13 @@ def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
             changed = {k: v for k, v in card.items() if k != field}
             changed |= {} if value is GONE else {field: value}
             (folder / "card.json").write_text(json.dumps(changed))
-            lines = [("list", "mixed"), ("show", "mixed")]
-            if field in own:
-                lines.append(("predict", "mixed", inputs))
-                # The search of a translator takes longer than all the rest.
-                lines += [("explain", "mixed", inputs)] * (kind != "translation")
-            for words in lines:
+            lines = card_lines("mixed")  # what `list` and `show` print
+            assert lines and all(isinstance(line, str) for line in lines)  # noqa: PT018
+            if lines[0].startswith("unusable"):
+                assert f"the field {field}" in lines[0]
+            # The search of a translator takes longer than all the rest.
+            names = ["predict"] + ["explain"] * (kind != "translation")
+            for words in [(name, "mixed", inputs) for name in names if field in own]:
                 code, out, err = command(*words)
                 told = f"{words} {field} {value}: {out} {err}"
                 assert code in (0, 2), told
