@@ -168,7 +168,9 @@ def test_projections_start_apart_and_constraints_hold():
     layer.build((2, 7, 4), (2, 7, 4))
     kernels = [to_numpy(w) for w in layer.weights if w.name == "kernel"]
     assert len(kernels) == 5
-    assert all(abs(a - b).max() > 1e-3 for a, b in zip(kernels, kernels[1:4], strict=False))
+    assert all(
+        abs(a - b).max() > 1e-3 for a, b in zip(kernels, kernels[1:4], strict=False)
+    )
     assert all(to_numpy(w).all() for w in layer.weights if w.name == "bias")
     for w in layer.trainable_weights:
         kind = (
