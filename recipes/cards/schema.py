@@ -15,6 +15,7 @@ FIELDS = {
     "kind": str,
     "model": str,
     "dataset": str,
+    "source": {},
     "smoke": bool,
     "seeds": [{str: float}],
     "published_seed": int,

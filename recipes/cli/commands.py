@@ -10,6 +10,7 @@ import sys
 from attention_zoo.interpret.base import NoAttentionError
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.cards.schema import read_card
+from attention_zoo.recipes.cli import data
 from attention_zoo.recipes.core import config, files
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.core.recipe import get_recipe
@@ -25,7 +26,7 @@ TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
 
 def train(args):
     """Trains a recipe and prints the folder it wrote."""
-    recipe = get_recipe(args.recipe)
+    recipe = data.recipe_of(args)
     if args.config is not None:
         recipe = config.read_config(recipe, args.config)
     recipe = recipe.with_settings(args.set)
@@ -71,6 +72,7 @@ def train(args):
 def train_command(args, options):
     """Returns the command for the card: what decides the result, and no paths."""
     words = ["attention-zoo", "train", args.recipe]
+    words += data.words(args) if args.data else []
     words += ["--name", options.name] if options.name else []
     for option in ("seed", "seeds", "epochs"):
         value = getattr(args, option)
@@ -115,9 +117,12 @@ def recipe_of(entry, card):
     """Returns the recipe of an entry, with the data that its card names."""
     if "recipe" not in card:
         raise UserError(f"the card in {entry.folder} does not name its recipe")
-    recipe = get_recipe(card["recipe"])
     settings = card.get("settings", {})
     named = {*TASKS[card["kind"]].data_settings}
+    if "source" in card:
+        recipe, named = data.recipe_of_card(card), {*settings}
+    else:
+        recipe = get_recipe(card["recipe"])
     known = recipe.settings()
     keys = named & settings.keys() & known.keys()
     try:

@@ -10,7 +10,7 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes.cli import commands, show, translate, tune
+from attention_zoo.recipes.cli import commands, data, show, translate, tune
 from attention_zoo.recipes.core.errors import UserError, one_line, unknown
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
@@ -148,8 +148,10 @@ COMMANDS: dict[str, tuple] = {
     ),
     "train": (
         commands.train,
-        "Trains a recipe and writes its folder, whole or not at all.",
+        "Trains a recipe, or a model on your own data, and writes its folder, whole or "
+        "not at all.",
         argument("recipe", metavar="RECIPE"),
+        data.add_arguments,
         argument("--seed", type=int, default=0, metavar="N"),
         argument(
             "--seeds",

@@ -23,6 +23,7 @@ FIXED = (
     "pipeline",
     "synthetic",
     "about",
+    "show_examples",
 )
 
 
@@ -51,6 +52,7 @@ class Recipe:
         ema: Momentum of the averaged weights; 0 switches averaging off.
         synthetic: Whether the data are generated, which the card then says.
         about: What is known of a variant; of a file's `RECIPE` the docstring says it.
+        show_examples: Whether examples of the data may be in pictures.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Recipe:
     ema: float = 0.0
     synthetic: bool = False
     about: str = ""
+    show_examples: bool = True
 
     def __post_init__(self):
         for key in ("batch_size", "epochs", "learning_rate"):

@@ -9,6 +9,7 @@ import pathlib
 from attention_zoo.recipes.core.errors import UserError
 
 EMBEDDED_RECIPE = "attention_lstm_reviews"
+OWN_VERSION = "1.0.0"
 _PROBE = "https://storage.googleapis.com"
 
 
@@ -20,12 +21,7 @@ def tfds_builder(name, data_dir=None):
         data_dir: TFDS data directory. Defaults to `TFDS_DATA_DIR`, then TFDS's
             own default.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow_datasets as tfds
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
+    tfds = quiet_tfds()
     embedded = register_own(name)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -34,6 +30,78 @@ def tfds_builder(name, data_dir=None):
     except Exception as error:
         raise UserError(_missing(name, data_dir, embedded, error)) from error
     return builder
+
+
+def quiet_tfds():
+    """Returns the module of TFDS, without its progress bars."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_datasets as tfds
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+    tfds.disable_progress_bar()
+    return tfds
+
+
+def stored(name, data_dir=None):
+    """Returns the builder of own data that were stored before, or None."""
+    tfds = quiet_tfds()
+    try:
+        return tfds.builder_from_directory(str(_folder(name, data_dir)))
+    except Exception:  # not there, or only half of it
+        return None
+
+
+def source_of(builder):
+    """Returns what is known of own data, a dict for the card, or None of others."""
+    return dict(builder.info.metadata or {}).get("source")
+
+
+def store(name, records, rows, known, data_dir=None):
+    """Writes own data as a TFDS data set, whole or not at all, and returns its builder.
+
+    Args:
+        name: Name of the data set.
+        records: The `Records` of `attention_zoo.recipes.datasets.own`.
+        rows: Dict from the names of the splits to the numbers of their rows.
+        known: Dict that is kept with the data.
+        data_dir: TFDS data directory, or None for TFDS's own choice.
+    """
+    tfds = quiet_tfds()
+
+    class OwnBuilder(tfds.dataset_builders.AdhocBuilder, skip_registration=True):
+        """Own data with what is known of them."""
+
+        def _info(self):
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description="Own data, read from files.",
+                features=records.features(),
+                metadata=tfds.core.MetadataDict(known),
+                disable_shuffling=True,
+            )
+
+    builder = OwnBuilder(
+        name=name,
+        version=OWN_VERSION,
+        features=None,
+        split_datasets={
+            part: ((int(i), records.example(i)) for i in numbers)
+            for part, numbers in rows.items()
+        },
+        data_dir=data_dir,
+        disable_shuffling=True,
+    )
+    with contextlib.redirect_stdout(None):  # TFDS speaks of a download
+        builder.download_and_prepare()
+    return stored(name, data_dir)
+
+
+def _folder(name, data_dir):
+    """Returns the folder of own data in the TFDS data directory."""
+    tfds = quiet_tfds()
+    root = data_dir or tfds.core.constants.DATA_DIR
+    return pathlib.Path(root).expanduser() / name / OWN_VERSION
 
 
 def prepare(builder, embedded):
@@ -101,7 +169,13 @@ def _as_dataset(builder, split):
 
 def register_own(name):
     """Imports this package's builder of that name; says if there is one."""
-    module = f"attention_zoo.recipes.datasets.{name.split('/')[0]}"
+    first = name.split("/")[0].split(":")[0]
+    if "." in first or not first:
+        raise UserError(
+            f"TFDS has no dataset '{name}'. A file of your own is given by "
+            f"--data {name}"
+        )
+    module = f"attention_zoo.recipes.datasets.{first}"
     if importlib.util.find_spec(module) is None:
         return False
     return not getattr(importlib.import_module(module), "DOWNLOADS", False)

@@ -87,6 +87,6 @@ def write_files(folder, pipeline, servable, runs, twins, steps):
     run("saved_model", lambda: publishing.write_served(servable, folder, batch))
     run("history", lambda: publishing.write_history(history, runs, twins))
     run("curves", lambda: plots.curves(folder / "curves.png", runs, twins))
-    if pipeline.shows_attention:
+    if pipeline.shows_attention and pipeline.recipe.show_examples:
         run("attention_picture", draw_attention)
     run("pictures", lambda: pipeline.draw(folder, runs, twins))

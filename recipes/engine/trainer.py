@@ -112,6 +112,7 @@ def train(
             "kind": recipe.kind,
             "model": recipe.model,
             "dataset": pipeline.dataset,
+            **({"source": pipeline.source} if pipeline.source else {}),
             "smoke": smoke,
             **facts,
             **card.over_seeds(runs),

@@ -35,6 +35,7 @@ class Task:
             model is measured.
         lower_is_better: Whether a small measure is a good one.
         table: The table of README.md that lists the trained models, by its mark.
+        models: Names of the models of the zoo that can be trained on own data.
     """
 
     facts: dict[str, Any] = {}
@@ -42,6 +43,7 @@ class Task:
     data_settings: tuple = ("dataset", "test_split")
     lower_is_better = False
     table = "results"
+    models: tuple = ()
 
     @property
     def kind(self):
@@ -62,6 +64,44 @@ class Task:
         """
         module = importlib.import_module(f"{self.package}.pipeline")
         return module.Pipeline(recipe, data_dir=data_dir, smoke=smoke)
+
+    # === Own data ===
+
+    def add_data_arguments(self, parser):
+        """Adds the options that say how own data of this kind are read.
+
+        `--data`, `--validation`, `--test` and `--label` are there already. An option
+        of two kinds is added by both: the second one is ignored.
+        """
+
+    def data_options(self, args):
+        """Returns the dict of the options that decide what is read.
+
+        Args:
+            args: The parsed arguments, see `add_data_arguments`.
+        """
+        return {}
+
+    def read_own(self, request):
+        """Returns the `Records` of own data, or raises `UserError` in one line.
+
+        Args:
+            request: The `attention_zoo.recipes.datasets.own.Request`, whose `options`
+                are `data_options`.
+        """
+        raise UserError(f"models of the kind {self.kind} cannot be trained on own data")
+
+    def recipe_for(self, model, facts):
+        """Returns the `Recipe` of a model on own data, with defaults that follow them.
+
+        Name and data set are filled in by the caller.
+
+        Args:
+            model: Name of a model out of `models`.
+            facts: What `Records.facts` returned of the training rows. May be empty,
+                for the names and the types of the settings alone.
+        """
+        raise NotImplementedError
 
     # === Measures ===
 
@@ -240,11 +280,14 @@ class Pipeline:
         dataset: Name and version of the data, for the card.
         shows_attention: Whether the model has attention to draw.
         JIT_COMPILE: Whether XLA compiles the training unless the user says.
+        source: What is known of own data, a dict for the card; None of others.
     """
 
     dataset: str
     shows_attention = True
     JIT_COMPILE = False  # on a CPU it took longer than it saved for all kinds
+
+    source: dict | None = None
 
     def __init__(self, recipe, data_dir=None, smoke=False):
         self.recipe = recipe

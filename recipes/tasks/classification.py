@@ -1,6 +1,7 @@
 """What text and image classifiers share: measures, checks, loss and score."""
 
 import keras
+import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import Pipeline, Task
@@ -44,3 +45,40 @@ class Classification(Pipeline):
 
     def score(self, logs):
         return (logs["val_accuracy"], -logs["val_loss"])
+
+
+def scores_of(answers, labels):
+    """Returns accuracy and macro F1, a dict.
+
+    Args:
+        answers: Integer array, the classes that were answered.
+        labels: Integer array, the right ones.
+
+    Returns:
+        Dict of `accuracy` and `macro_f1`, the mean over the classes that occur of
+        `2 * hits / (answers + labels)` of a class.
+    """
+    answers, labels = np.asarray(answers), np.asarray(labels)
+    classes = np.union1d(answers, labels)
+    hits = np.array([((answers == c) & (labels == c)).sum() for c in classes])
+    counts = np.array([(answers == c).sum() + (labels == c).sum() for c in classes])
+    return {
+        "accuracy": float((answers == labels).mean()),
+        "macro_f1": float((2 * hits / counts).mean()),
+    }
+
+
+def in_turn(labels, order, count):
+    """Returns up to `count` numbers of examples, of each class in turn.
+
+    Args:
+        labels: Integer array, the class of each example.
+        order: Integer array, the examples in the order in which they are taken.
+        count: Integer.
+    """
+    labels = np.asarray(labels)
+    rank = np.zeros(len(labels), "int64")  # which one of its class an example is
+    for name in np.unique(labels):
+        members = order[labels[order] == name]
+        rank[members] = np.arange(len(members))
+    return order[np.lexsort((labels[order], rank[order]))][:count]

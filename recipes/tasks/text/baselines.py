@@ -4,47 +4,89 @@ Each takes three pairs of raw texts (bytes or strings) and labels: train, valida
 and test. The inverse penalty C is picked on validation; test is measured once.
 """
 
+import re
 import time
 
-TOKENS = {"token_pattern": r"(?u)\b\w+\b", "decode_error": "replace"}
+from attention_zoo.recipes.tasks.classification import scores_of
+
+WORDS = {"token_pattern": r"(?u)\b\w+\b", "decode_error": "replace"}
+CHARACTERS = {"analyzer": "char", "decode_error": "replace"}
+# Thai, Lao, Tibetan, Burmese, Khmer, kana, ideographs: no spaces between words.
+UNSPACED = re.compile(
+    r"[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+)
+
+
+def majority_class(train, validation, test):
+    """Returns the metrics of the answer that is most frequent in training."""
+    from sklearn.dummy import DummyClassifier
+
+    model = DummyClassifier().fit(train[0], train[1])
+    return scores_of(model.predict(test[0]), test[1])
 
 
 def bag_of_words(train, validation, test):
-    """Returns the metrics of a logistic regression on which words a text holds."""
+    """Returns the metrics of a logistic regression on which words a text holds.
+
+    Where words have no spaces between them, characters are in their place.
+    """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(binary=True, min_df=2, **TOKENS)
+    options = CHARACTERS if is_unspaced(train[0]) else WORDS
+    vectorizer = CountVectorizer(binary=True, min_df=2, **options)
     return _logistic_regression(vectorizer, (0.01, 0.1, 1.0), train, validation, test)
 
 
 def tfidf(train, validation, test):
-    """Returns the metrics of a logistic regression on TF-IDF of words and pairs."""
+    """Returns the metrics of a logistic regression on TF-IDF of words and pairs.
+
+    Where words have no spaces between them, runs of up to three characters are in
+    their place.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    ngrams, options = (1, 2), WORDS
+    if is_unspaced(train[0]):
+        ngrams, options = (1, 3), CHARACTERS
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, sublinear_tf=True, **TOKENS
+        ngram_range=ngrams, min_df=2, sublinear_tf=True, **options
     )
     costs = (1.0, 4.0, 16.0, 64.0)
     return _logistic_regression(vectorizer, costs, train, validation, test)
 
 
+def is_unspaced(texts, sample=200):
+    """Returns whether most letters of texts are of scripts without spaces."""
+    text = " ".join(
+        t.decode("utf-8", "replace") if isinstance(t, bytes) else t
+        for t in texts[:: max(1, len(texts) // sample)]
+    )
+    letters = sum(c.isalpha() for c in text)
+    return 2 * len(UNSPACED.findall(text)) > letters
+
+
 def _logistic_regression(vectorizer, costs, train, validation, test):
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
     start = time.monotonic()
-    features = vectorizer.fit_transform(train[0])
+    try:
+        features = vectorizer.fit_transform(train[0])
+    except ValueError:  # no word occurs twice
+        features = vectorizer.set_params(min_df=1).fit_transform(train[0])
     held_out = vectorizer.transform(validation[0])
     models = [
         LogisticRegression(C=cost, solver="liblinear", random_state=0) for cost in costs
     ]
+    if len({*train[1]}) > 2:
+        models = [OneVsRestClassifier(model) for model in models]
     scores = [
         float(model.fit(features, train[1]).score(held_out, validation[1]))
         for model in models
     ]
     best = scores.index(max(scores))
-    accuracy = models[best].score(vectorizer.transform(test[0]), test[1])
     return {
-        "accuracy": float(accuracy),
+        **scores_of(models[best].predict(vectorizer.transform(test[0])), test[1]),
         "validation_accuracy": scores[best],
         "C": costs[best],
         "features": len(vectorizer.vocabulary_),

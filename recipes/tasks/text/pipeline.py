@@ -11,7 +11,11 @@ import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
-from attention_zoo.recipes.tasks.classification import Classification
+from attention_zoo.recipes.tasks.classification import (
+    Classification,
+    in_turn,
+    scores_of,
+)
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
 from attention_zoo.recipes.tasks.text import word_vectors as _word_vectors
@@ -51,6 +55,7 @@ class Pipeline(Classification):
         else:
             self._builder = _data.tfds_builder(recipe.dataset, data_dir)
             self.dataset = self._builder.info.full_name
+            self.source = _data.source_of(self._builder)
             self.classes = _data.class_names(self._builder, "text", "label")
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
@@ -95,8 +100,7 @@ class Pipeline(Classification):
         texts, labels = self.raw("test")
         lengths = np.array([len(text.split()) for text in texts])
         near = np.argsort(np.abs(lengths - 50), kind="stable")
-        of_class = [near[labels[near] == label] for label in range(len(self.classes))]
-        picked = [of_class[i % len(of_class)][i // len(of_class)] for i in range(count)]
+        picked = in_turn(labels, near, count)
         return [texts[i].decode() for i in picked], labels[picked]
 
     # === Training ===
@@ -173,7 +177,7 @@ class Pipeline(Classification):
         return keras.Model(text, core(ids), name=self.recipe.name)
 
     def evaluate(self, model, split, sample=None):
-        """Returns the accuracy of a model on a split.
+        """Returns accuracy and macro F1 of a model on a split.
 
         Args:
             model: A core model of token ids, or one that takes raw strings.
@@ -186,11 +190,12 @@ class Pipeline(Classification):
             outputs = predict(model, [texts[i] for i in picked])
         else:
             outputs = predict(model, [self._ids[split][i] for i in picked])
-        return {"accuracy": float((outputs.argmax(-1) == labels[picked]).mean())}
+        return scores_of(outputs.argmax(-1), labels[picked])
 
     def baselines(self):
         parts = [self.raw(name) for name in ("train", "validation", "test")]
         return {
+            "majority_class": lambda: _baselines.majority_class(*parts),
             "bag_of_words": lambda: _baselines.bag_of_words(*parts),
             "tfidf_logistic_regression": lambda: _baselines.tfidf(*parts),
         }

@@ -10,10 +10,25 @@ from attention_zoo.recipes.tasks.lines import (
     readable_texts,
     text_chunks,
 )
+from attention_zoo.recipes.tasks.text import reader as _reader
 
 
 class TextTask(ClassificationTask):
     """Classes of texts, a line in and a line out."""
+
+    models = ("attention_lstm",)
+
+    def add_data_arguments(self, parser):
+        _reader.add_arguments(parser)
+
+    def data_options(self, args):
+        return _reader.options(args)
+
+    def read_own(self, request):
+        return _reader.read(request)
+
+    def recipe_for(self, model, facts):
+        return _reader.recipe_for(model, facts)
 
     def read(self, entry, card, args, out=None):
         return readable_arguments(args.text)

@@ -1,0 +1,284 @@
+"""Own texts: tables with a column of texts and one of labels, folders, TFDS sets."""
+
+import re
+
+import numpy as np
+
+from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.core.recipe import Recipe
+from attention_zoo.recipes.datasets import own, tables
+
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[!?]")  # near what models read
+IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+PART_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def add_arguments(parser):
+    """Adds the options of texts to a parser."""
+    parser.add_argument(
+        "--text", metavar="COLUMN", help="texts: the column that holds them"
+    )
+
+
+def options(args):
+    """Returns the dict of the options that decide what is read."""
+    names = ("text", "label", "split", "delimiter", "encoding")
+    return {name: getattr(args, name, None) for name in names}
+
+
+# === Reading ===
+
+
+def read(request):
+    """Returns the `Records` of texts."""
+    import pandas
+
+    if request.tfds_name:
+        frame = read_tfds(request.tfds_name, request.options)
+    else:
+        parts = [
+            part_frame
+            for part, data in request.given()
+            for part_frame in read_part(part, data, request.options)
+        ]
+        frame = pandas.concat(parts, ignore_index=True)
+    frame, dropped = clean(frame)
+    texts, labels = frame["text"].tolist(), frame["label"].tolist()
+    names = sorted_labels(labels)
+
+    def features():
+        import tensorflow_datasets as tfds
+
+        return tfds.features.FeaturesDict(
+            {
+                "text": tfds.features.Text(),
+                "label": tfds.features.ClassLabel(names=names),
+            }
+        )
+
+    numbers = {name: number for number, name in enumerate(names)}
+    return own.Records(
+        example=lambda i: {"text": texts[i], "label": numbers[labels[i]]},
+        features=features,
+        parts=frame["part"].tolist(),
+        labels=labels,
+        keys=[" ".join(text.split()) for text in texts],
+        place=lambda i: place(frame, i),
+        columns=("text", "label"),
+        facts=lambda rows: facts_of([texts[i] for i in rows], names),
+        dropped=dropped,
+    )
+
+
+def read_part(part, data, given):
+    """Yields frames of `text`, `label`, `part`, `file` and `row` for what is given."""
+    if not own.is_words(data):
+        yield columns_of(data, part, "the DataFrame", given)
+        return
+    for path in tables.find_files(data):
+        if path.is_dir():
+            yield read_folder(path, part)
+        else:
+            table = tables.read_table(path, given["delimiter"], given["encoding"])
+            yield columns_of(table, part, path, given)
+
+
+def columns_of(table, part, file, given):
+    """Returns the columns that are asked for, by the names that the recipe has."""
+    import pandas
+
+    text = tables.need_column(table, given["text"], file, "--text")
+    label = tables.need_column(table, given["label"], file, "--label")
+    if text == label:
+        raise UserError(f"--text and --label both name the column '{text}' of {file}")
+    return pandas.DataFrame(
+        {
+            "text": table[text].to_numpy(),
+            "label": table[label].to_numpy(),
+            "part": part or parts_of(table, file, given["split"]),
+            "file": str(file),
+            "row": np.arange(1, len(table) + 1),
+        }
+    )
+
+
+def parts_of(table, file, column):
+    """Returns the part of each row by the column of splits, `""` without one."""
+    if column is not None:
+        tables.need_column(table, column, file, "--split")
+    elif "split" not in table:
+        return ""
+    values = table[column or "split"].astype(str).str.strip().str.lower()
+    unknown = sorted({*values} - {*PART_NAMES})
+    if unknown and column is None:
+        return ""  # a column of the user's own that happens to be called split
+    if unknown:
+        raise UserError(
+            f"{file}: the column {column} holds '{unknown[0]}', which is none of "
+            f"{', '.join(own.PARTS)}"
+        )
+    return values.map(PART_NAMES).to_numpy()
+
+
+def read_folder(folder, part):
+    """Returns the frame of text files `CLASS/NAME.txt` or `PART/CLASS/NAME.txt`."""
+    import pandas
+
+    rows, strays = [], 0
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        parents = file.relative_to(folder).parts[:-1]
+        named = PART_NAMES.get(parents[0].lower(), "") if len(parents) > 1 else ""
+        if file.suffix.lower() != ".txt" or len(parents) - bool(named) != 1:
+            strays += 1
+            continue
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise UserError(f"{file} is not UTF-8") from None
+        rows.append((text, parents[-1], part or named, str(file), 1))
+    if strays:
+        print(f"{folder}: {strays} files that are no CLASS/NAME.txt are left out")
+    if not rows:
+        raise UserError(f"{folder} holds no texts: they are expected as CLASS/NAME.txt")
+    return pandas.DataFrame(rows, columns=["text", "label", "part", "file", "row"])
+
+
+def read_tfds(name, given):
+    """Returns the frame of the splits train, validation and test of a TFDS data set."""
+    import pandas
+
+    from attention_zoo.recipes.datasets import loading
+
+    builder = loading.tfds_builder(name)
+    splits = [part for part in own.PARTS if part in builder.info.splits]
+    if "train" not in splits:
+        raise UserError(
+            f"the data set {name} has no split train: it has "
+            f"{', '.join(builder.info.splits)}"
+        )
+    frames = []
+    for part in splits:
+        columns = loading.read_split(builder, part)
+        table = pandas.DataFrame({k: pandas.Series(v) for k, v in columns.items()})
+        label = tables.need_column(table, given["label"], name, "--label")
+        feature = builder.info.features[label]
+        if hasattr(feature, "int2str"):
+            table[label] = [feature.int2str(int(v)) for v in table[label]]
+        for column in table:
+            if len(table) and isinstance(table[column].iloc[0], bytes):
+                table[column] = table[column].map(lambda value: value.decode())
+        frames.append(columns_of(table, part, f"{name}, {part}", given))
+    return pandas.concat(frames, ignore_index=True)
+
+
+# === Checks ===
+
+
+def place(frame, number):
+    """Returns where a row of the frame comes from."""
+    row = frame.iloc[number]
+    return f"{row['file']}, row {row['row']}"
+
+
+def clean(frame):
+    """Returns the frame with texts and labels as strings, and what was left out.
+
+    Raises:
+        UserError: For a label that is empty or no whole number, and a text that is
+            none, with its place.
+    """
+    frame["label"] = [as_label(frame, i, v) for i, v in enumerate(frame["label"])]
+    empty = [not isinstance(t, str) or not t.strip() for t in frame["text"]]
+    for i in np.flatnonzero(empty):
+        value = frame["text"].iloc[i]
+        if not isinstance(value, str) and value is not None and value == value:
+            raise UserError(
+                f"{place(frame, i)}: the text is {value!r}, which is no text"
+            )
+    kept = frame[~np.array(empty)].reset_index(drop=True)
+    if not len(kept):
+        raise UserError(f"{frame['file'].iloc[0]}: all texts are empty")
+    return kept, {"rows with an empty text": sum(empty)}
+
+
+def as_label(frame, number, value):
+    """Returns a label as a string, or raises `UserError` with its place."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    if isinstance(value, (float, np.floating)) and value == value:
+        if value != int(value):
+            raise UserError(
+                f"{place(frame, number)}: the label {value} is no class. Numbers "
+                "between classes cannot be predicted by a classifier"
+            )
+        return str(int(value))
+    if value is None or value != value or not str(value).strip():
+        raise UserError(
+            f"{place(frame, number)}: the label is empty. Fill it in, or remove the row"
+        )
+    return str(value).strip()
+
+
+def sorted_labels(labels):
+    """Returns the classes, in the order of their numbers where they are numbers."""
+    names = {*labels}
+    try:
+        return sorted(names, key=int)
+    except ValueError:
+        return sorted(names)
+
+
+# === Defaults ===
+
+
+def facts_of(texts, names):
+    """Returns what the defaults follow, of the training texts."""
+    lengths, counts, signs, ideographs = [], {}, 0, 0
+    for text in texts:
+        words = WORD.findall(text.lower())
+        lengths.append(len(words))
+        signs += len(text)
+        ideographs += len(IDEOGRAPH.findall(text))
+        for word in words:
+            counts[word] = counts.get(word, 0) + 1
+    return {
+        "texts": len(texts),
+        "classes": len(names),
+        "length": int(np.quantile(lengths, 0.98)),
+        "words": sum(count > 1 for count in counts.values()),
+        "ideographs": round(ideographs / max(1, signs), 3),
+    }
+
+
+def recipe_for(model, facts):
+    """Returns the `Recipe` of a model on own texts."""
+    texts = facts.get("texts", 10000)
+    batch = 16 if texts < 2000 else 32 if texts < 20000 else 64
+    steps = -(-texts // batch)
+    return Recipe(
+        name=model,
+        model=model,
+        dataset="",
+        kind="text",
+        expected={},
+        config={
+            "embedding_dim": 64,
+            "units": 64 if texts >= 5000 else 32,
+            "attention": "attention_pooling",
+            "embedding_dropout": 0.2,
+            "dropout": 0.5,
+        },
+        pipeline={
+            "max_length": min(800, max(16, facts.get("length", 100) + 1)),
+            "vocabulary_size": min(20000, max(100, facts.get("words", 20000) + 2)),
+            "word_dropout": 0.05,
+        },
+        batch_size=batch,
+        epochs=min(20, max(3, round(2000 / steps))),
+        learning_rate=3e-3,
+        ema=0.98 if steps >= 100 else 0.0,
+    )
