@@ -72,7 +72,9 @@ class Pipeline(Classification):
     def vectorizer(self):
         """The layer from raw strings to token ids, adapted on the training split."""
         layer = keras.layers.TextVectorization(
-            max_tokens=self.options["vocabulary_size"], name="words"
+            max_tokens=self.options["vocabulary_size"],
+            standardize=attention_zoo.standardize_text,
+            name="words",
         )
         texts = self.splits["train"].texts
         layer.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(512))
@@ -169,7 +171,9 @@ class Pipeline(Classification):
         that a batch of empty texts has a length too.
         """
         words = keras.layers.TextVectorization(
-            vocabulary=self.vectorizer.get_vocabulary(), name="words"
+            vocabulary=self.vectorizer.get_vocabulary(),
+            standardize=attention_zoo.standardize_text,
+            name="words",
         )
         text = keras.Input((), dtype="string", name="text")
         ids = keras.ops.cast(words(text), "int32")[:, : self.options["max_length"]]

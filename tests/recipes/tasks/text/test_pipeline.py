@@ -10,6 +10,7 @@ from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import _grammar
 from attention_zoo.recipes.engine import trainer as _run
+from attention_zoo.recipes.tasks.classification import scores_of
 from attention_zoo.recipes.tasks.text import baselines as _baselines
 from attention_zoo.recipes.tasks.text import pipeline as text
 
@@ -96,12 +97,13 @@ def test_predictions_come_back_in_order(pipeline, core):
     for i in (0, 1, 63):
         alone = model(keras.ops.convert_to_tensor([texts[i]]), training=False)
         np.testing.assert_allclose(rows[i], alone[0], atol=1e-6)
-    accuracy = float((rows.argmax(-1) == labels).mean())
-    assert pipeline.evaluate(model, "test") == {"accuracy": accuracy}
-    assert pipeline.evaluate(core, "test") == {"accuracy": accuracy}
+    scores = scores_of(rows.argmax(-1), labels)
+    assert scores["accuracy"] == float((rows.argmax(-1) == labels).mean())
+    assert pipeline.evaluate(model, "test") == scores
+    assert pipeline.evaluate(core, "test") == scores
     picked = np.linspace(0, len(texts) - 1, 7).astype(int)
-    sampled = float((rows[picked].argmax(-1) == labels[picked]).mean())
-    assert pipeline.evaluate(model, "test", sample=7) == {"accuracy": sampled}
+    sampled = scores_of(rows[picked].argmax(-1), labels[picked])
+    assert pipeline.evaluate(model, "test", sample=7) == sampled
 
 
 def test_the_servable_reads_what_training_read(pipeline, core):
