@@ -1,5 +1,6 @@
 """The options by which `train` takes own data, and the recipe that they make."""
 
+import argparse
 import dataclasses
 
 from attention_zoo.recipes.core.errors import UserError, unknown
@@ -146,3 +147,33 @@ def words(args):
         if value is not None:
             told += [f"--{option.replace('_', '-')}", str(value)]
     return told + ["--show-examples"] * args.show_examples
+
+
+def train(model, given, columns, name, seeds, out, data_dir, show_examples, settings):
+    """Trains on own data and returns the entry: see `attention_zoo.recipes.train`."""
+    from attention_zoo.pretrained import find
+    from attention_zoo.recipes.core.config import checked
+    from attention_zoo.recipes.engine import trainer
+
+    task, base = task_and_recipe(model)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args([])
+    known = {**vars(args)}
+    for key in columns:
+        if key not in known:
+            raise unknown("argument of train", key, {*known, "name", "seeds", "out"})
+    vars(args).update(columns)
+    request = own.Request(
+        **given, split_seed=args.split_seed or 0, options=task.data_options(args)
+    )
+    found = own.prepare(task, request, data_dir)
+    recipe = on_own_data(task, base, model, found, name, show_examples)
+    now = recipe.settings()
+    for key in settings:
+        if key not in now:
+            raise unknown("setting", key, now)
+    values = {key: checked(key, value, now[key]) for key, value in settings.items()}
+    recipe = recipe.replace(**values) if values else recipe
+    told = f"attention_zoo.recipes.train({model!r}, ...)"
+    return find(trainer.train(recipe, seeds, data_dir, out, command=told))

@@ -207,6 +207,17 @@ COMMANDS: dict[str, tuple] = {
             metavar="TEXT",
             help=f"a text (default: each line of stdin), {FILES}",
         ),
+        argument(
+            "--text",
+            dest="column",
+            metavar="COLUMN",
+            help="the column of the texts in a FILE.csv, .tsv, .jsonl or .parquet",
+        ),
+        argument(
+            "--output",
+            metavar="FILE",
+            help="where the table with the predictions goes (.csv, .tsv or .jsonl)",
+        ),
         add_task_options,
     ),
     "translate": (

@@ -51,10 +51,20 @@ def _missing(path):
 
 
 def read_table(file, delimiter=None, encoding=None):
-    """Returns a table as a `pandas.DataFrame`.
+    """Returns a table as a `pandas.DataFrame`: see `read_chunks`."""
+    import pandas
+
+    return pandas.concat(
+        read_chunks(file, None, delimiter, encoding), ignore_index=True
+    )
+
+
+def read_chunks(file, rows, delimiter=None, encoding=None):
+    """Yields a table in parts of so many rows, each a `pandas.DataFrame`.
 
     Args:
         file: Path. Its suffix says what it holds.
+        rows: Number of rows of a part; None for all at once.
         delimiter: The sign between columns of a CSV file. Defaults to the one of comma,
             semicolon and tab that fits.
         encoding: Name of the encoding of a CSV file. Defaults to UTF-8.
@@ -72,14 +82,17 @@ def read_table(file, delimiter=None, encoding=None):
     if not file.stat().st_size:
         raise UserError(f"{file} is empty")
     if suffix in (".parquet", ".pq"):
-        frame = _read_parquet(file)
+        parts = _read_parquet(file, rows)
     elif suffix in (".jsonl", ".ndjson", ".json"):
-        frame = _read_json_lines(file)
+        parts = _read_json_lines(file, rows)
     else:
-        frame = _read_csv(file, delimiter, encoding)
-    if not len(frame):
-        raise UserError(f"{file} has a header and no rows")
-    return frame
+        parts = _read_csv(file, rows, delimiter, encoding)
+    count = 0
+    for part in parts:
+        count += len(part)
+        yield part
+    if not count:
+        raise UserError(f"{file} has no rows")
 
 
 def need_column(frame, name, file, option):
@@ -108,9 +121,39 @@ def need_column(frame, name, file, option):
 # === CSV ===
 
 
-def _read_csv(file, delimiter, encoding):
+def _read_csv(file, rows, delimiter, encoding):
     import pandas
 
+    delimiter, encoding = _csv_form(file, delimiter, encoding)
+    options = {"sep": delimiter, "dtype": str, "encoding": encoding}
+    try:
+        read = pandas.read_csv(
+            file, chunksize=rows, iterator=True, keep_default_na=False, **options
+        )
+        with read:
+            yield from (_checked_rows(file, part) for part in read)
+    except (pandas.errors.ParserError, UnicodeError) as error:
+        reason = one_line(error).removeprefix("Error tokenizing data. C error: ")
+        raise UserError(
+            f"{file}: {reason} (a cell with '{delimiter}', quotes or line breaks "
+            'stands in "quotes")'
+        ) from None
+
+
+def _checked_rows(file, part):
+    """Returns a part of a CSV file; pandas makes an index of cells without a name."""
+    import pandas
+
+    if not isinstance(part.index, pandas.RangeIndex):
+        raise UserError(
+            f"{file}: its rows have more cells than its header has names "
+            f"({', '.join(part.columns)})"
+        )
+    return part
+
+
+def _csv_form(file, delimiter, encoding):
+    """Returns delimiter and encoding of a CSV file, after checks of both."""
     encoding = _check_encoding(file, encoding)
     with open(file, encoding=encoding, newline="") as stream:
         head = stream.read(HEAD)
@@ -122,26 +165,7 @@ def _read_csv(file, delimiter, encoding):
         if delimiter != usual:
             print(f"{file.name}: columns are separated by {NAMES[delimiter]}")
     _check_header(file, next(csv.reader(head.splitlines(True), delimiter=delimiter)))
-    try:
-        frame = pandas.read_csv(
-            file,
-            sep=delimiter,
-            dtype=str,
-            keep_default_na=False,
-            encoding=encoding,
-        )
-    except (pandas.errors.ParserError, ValueError) as error:
-        reason = one_line(error).removeprefix("Error tokenizing data. C error: ")
-        raise UserError(
-            f"{file}: {reason} (a cell with '{delimiter}', quotes or line breaks "
-            'stands in "quotes")'
-        ) from None
-    if not isinstance(frame.index, pandas.RangeIndex):
-        raise UserError(
-            f"{file}: its rows have more cells than its header has names "
-            f"({', '.join(frame.columns)})"
-        )
-    return frame
+    return delimiter, encoding
 
 
 def guess_delimiter(head):
@@ -189,7 +213,7 @@ def _check_header(file, names):
 # === JSON lines and Parquet ===
 
 
-def _read_json_lines(file):
+def _read_json_lines(file, count):
     import pandas
 
     rows, line = [], 0
@@ -200,17 +224,24 @@ def _read_json_lines(file):
                     rows.append(json.loads(text))
                     if not isinstance(rows[-1], dict):
                         raise ValueError("no object")
+                if len(rows) == count:
+                    yield pandas.DataFrame(rows)
+                    rows = []
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{file}, line {line}: no JSON object on one line ({one_line(error, 80)})"
         ) from None
-    return pandas.DataFrame(rows)
+    yield pandas.DataFrame(rows)
 
 
-def _read_parquet(file):
-    import pandas
+def _read_parquet(file, count):
+    import pyarrow
+    import pyarrow.parquet
 
     try:
-        return pandas.read_parquet(file)
-    except (OSError, ValueError) as error:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            size = count or max(1, table.metadata.num_rows)
+            for batch in table.iter_batches(batch_size=size):
+                yield batch.to_pandas()
+    except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{file} is no Parquet file: {one_line(error, 120)}") from None

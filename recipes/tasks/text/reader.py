@@ -10,6 +10,7 @@ from attention_zoo.recipes.datasets import own, tables
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[!?]")  # near what models read
 IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
@@ -209,6 +210,8 @@ def as_label(frame, number, value):
     """Returns a label as a string, or raises `UserError` with its place."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value)).lower()
+    if isinstance(value, str) and FRACTION.fullmatch(value.strip()):
+        value = float(value)
     if isinstance(value, (float, np.floating)) and value == value:
         if value != int(value):
             raise UserError(

@@ -1,15 +1,10 @@
 """Text classification: strings in, probabilities of classes out."""
 
-import sys
-
 from attention_zoo.generation.texts import is_translator
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.classification import ClassificationTask
-from attention_zoo.recipes.tasks.lines import (
-    readable_arguments,
-    readable_texts,
-    text_chunks,
-)
+from attention_zoo.recipes.tasks.lines import readable_arguments
+from attention_zoo.recipes.tasks.text import predictions as _predictions
 from attention_zoo.recipes.tasks.text import reader as _reader
 
 
@@ -44,17 +39,10 @@ class TextTask(ClassificationTask):
         super().check_output(entry, card, model)
 
     def predict(self, entry, card, args):
-        model, code = self.load(entry, card), 0
-        from attention_zoo.recipes.tasks.batches import predictor
-
-        compute = predictor(model)
-        for chunk in text_chunks(args.text):
-            texts = readable_texts(chunk)
-            code = code if len(texts) == len(chunk) else 2
-            for row in compute([*texts.values()]) if texts else ():
-                print(self.verdict(row, card))
-            sys.stdout.flush()
-        return code
+        if args.column is not None or args.output is not None:
+            return _predictions.of_table(self, entry, card, args)
+        _predictions.refuse_files(entry, args.text)
+        return _predictions.of_lines(self, entry, card, args.text)
 
     def tell(self, explanation, layer):
         """Prints texts with shaded words, or the heaviest words where colours fail."""
