@@ -45,12 +45,21 @@ def add_arguments(command):
         task.add_data_arguments(command)
 
 
+def parsed(words):
+    """Returns the options of own data in words, parsed by themselves."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(words)
+
+
 def recipe_of(args):
     """Returns the `Recipe` that the arguments name, on own data if they give some."""
     if args.data is None:
-        given = [o for o in ("validation", "test", "label") if getattr(args, o)]
+        unset = {**vars(parsed([]))}
+        given = [o for o in unset if getattr(args, o) != unset[o]]
         if given:
-            raise UserError(f"--{given[0]} is of own data: give --data FILE too")
+            option = given[0].replace("_", "-")
+            raise UserError(f"--{option} is of own data: give --data FILE too")
         return named_recipe(args.recipe)
     if args.smoke:
         raise UserError("--smoke trains on generated examples: leave out --data")
@@ -156,9 +165,7 @@ def train(model, given, columns, name, seeds, out, data_dir, show_examples, sett
     from attention_zoo.recipes.engine import trainer
 
     task, base = task_and_recipe(model)
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    args = parser.parse_args([])
+    args = parsed([])
     known = {**vars(args)}
     for key in columns:
         if key not in known:

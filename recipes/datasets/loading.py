@@ -22,6 +22,7 @@ def tfds_builder(name, data_dir=None):
             own default.
     """
     tfds = quiet_tfds()
+    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
     embedded = register_own(name)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -81,6 +82,7 @@ def store(name, records, rows, known, data_dir=None):
                 disable_shuffling=True,
             )
 
+    folder = _folder(name, data_dir)
     builder = OwnBuilder(
         name=name,
         version=OWN_VERSION,
@@ -89,7 +91,7 @@ def store(name, records, rows, known, data_dir=None):
             part: ((int(i), records.example(i)) for i in numbers)
             for part, numbers in rows.items()
         },
-        data_dir=data_dir,
+        data_dir=folder.parents[1],
         disable_shuffling=True,
     )
     with contextlib.redirect_stdout(None):  # TFDS speaks of a download
@@ -100,7 +102,7 @@ def store(name, records, rows, known, data_dir=None):
 def _folder(name, data_dir):
     """Returns the folder of own data in the TFDS data directory."""
     tfds = quiet_tfds()
-    root = data_dir or tfds.core.constants.DATA_DIR
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
     return pathlib.Path(root).expanduser() / name / OWN_VERSION
 
 
