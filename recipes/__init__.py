@@ -20,6 +20,7 @@ def train(
     validation=(),
     test=(),
     name=None,
+    force=False,
     seeds=(0,),
     out="saved_models",
     data_dir=None,
@@ -41,6 +42,7 @@ def train(
             `data`.
         test: The same, for the test split. Defaults to `()`: a tenth of `data`.
         name: String, what the entry is called. Defaults to `None`: after the file.
+        force: Boolean, whether a model of that name is replaced. Defaults to `False`.
         seeds: Sequence of integers; the model is trained with each. Defaults to `(0,)`.
         out: Path of the folder of all entries. Defaults to `"saved_models"`.
         data_dir: Path of the TFDS data directory. Defaults to `None`: TFDS's own.
@@ -60,15 +62,15 @@ def train(
         UserError: One line on what cannot be used, with the place.
     """
     from attention_zoo.recipes.cli import data as own_data
+    from attention_zoo.recipes.engine.execution import Options
 
     return own_data.train(
         model=model,
         given={"data": data, "validation": validation, "test": test},
         columns=columns | {"split_seed": split_seed},
-        name=name,
-        seeds=seeds,
-        out=out,
-        data_dir=data_dir,
-        show_examples=show_examples,
         settings=settings or {},
+        show_examples=show_examples,
+        seeds=seeds,
+        where={"data_dir": data_dir, "out": out},
+        options=Options(name=name, force=force),
     )

@@ -2,7 +2,10 @@
 
 import argparse
 import dataclasses
+import pathlib
 
+from attention_zoo.pretrained import find
+from attention_zoo.recipes.core.config import checked
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.core.files import relative
 from attention_zoo.recipes.core.recipe import get_recipe, list_recipes
@@ -72,7 +75,7 @@ def recipe_of(args):
         options=task.data_options(args),
     )
     found = own.prepare(task, request, args.data_dir)
-    return on_own_data(task, base, args.recipe, found, args.name, args.show_examples)
+    return on_own_data(task, base, args.recipe, found, args.show_examples)
 
 
 def named_recipe(name):
@@ -99,7 +102,7 @@ def task_and_recipe(name):
     raise unknown("model or recipe", name, {*models, *list_recipes()})
 
 
-def on_own_data(task, base, model, found, name=None, show_examples=False):
+def on_own_data(task, base, model, found, show_examples=False):
     """Returns a `Recipe` on own data.
 
     Args:
@@ -108,13 +111,12 @@ def on_own_data(task, base, model, found, name=None, show_examples=False):
             data.
         model: Name of the model, where there is no recipe.
         found: The `OwnData`.
-        name: What the entry is called. Defaults to the name of the file.
         show_examples: Whether examples may be in pictures.
     """
     recipe = base or task.recipe_for(model, found.facts)
     recipe = dataclasses.replace(
         recipe,
-        name=name or found.title,
+        name=found.title,
         dataset=found.name,
         train_split="train",
         validation_split="validation",
@@ -151,36 +153,46 @@ def words(args):
         if getattr(args, option):
             told += [f"--{option}", *map(relative, getattr(args, option))]
     options = [*TASKS[task_and_recipe(args.recipe)[0].kind].data_options(args)]
-    for option in dict.fromkeys([*options, "split_seed", "name"]):
+    for option in dict.fromkeys([*options, "split_seed"]):
         value = getattr(args, option, None)
         if value is not None:
             told += [f"--{option.replace('_', '-')}", str(value)]
     return told + ["--show-examples"] * args.show_examples
 
 
-def train(model, given, columns, name, seeds, out, data_dir, show_examples, settings):
-    """Trains on own data and returns the entry: see `attention_zoo.recipes.train`."""
-    from attention_zoo.pretrained import find
-    from attention_zoo.recipes.core.config import checked
-    from attention_zoo.recipes.engine import trainer
+def train(model, given, columns, settings, show_examples, seeds, where, options):
+    """Trains on own data and returns the entry: see `attention_zoo.recipes.train`.
+
+    Args:
+        model: Name of a model or of a recipe.
+        given: Dict of `data`, `validation` and `test`.
+        columns: Dict of what the options of own data say, e.g. `text`.
+        settings: Dict of the settings to change.
+        show_examples: Whether examples may be in pictures.
+        seeds: Sequence of integers.
+        where: Dict of `data_dir` and `out`.
+        options: The `Options`.
+    """
+    from attention_zoo.recipes.engine import entries, trainer
 
     task, base = task_and_recipe(model)
     args = parsed([])
-    known = {**vars(args)}
     for key in columns:
-        if key not in known:
-            raise unknown("argument of train", key, {*known, "name", "seeds", "out"})
+        if key not in vars(args):
+            raise unknown("argument of train", key, vars(args))
     vars(args).update(columns)
     request = own.Request(
         **given, split_seed=args.split_seed or 0, options=task.data_options(args)
     )
-    found = own.prepare(task, request, data_dir)
-    recipe = on_own_data(task, base, model, found, name, show_examples)
+    found = own.prepare(task, request, where["data_dir"])
+    recipe = on_own_data(task, base, model, found, show_examples)
     now = recipe.settings()
     for key in settings:
         if key not in now:
             raise unknown("setting", key, now)
     values = {key: checked(key, value, now[key]) for key, value in settings.items()}
     recipe = recipe.replace(**values) if values else recipe
-    told = f"attention_zoo.recipes.train({model!r}, ...)"
-    return find(trainer.train(recipe, seeds, data_dir, out, command=told))
+    name, told = entries.name_of(recipe, options), f"recipes.train({model!r}, ...)"
+    if not entries.check(where["out"], name, recipe, options, command=told):
+        trainer.train(recipe, seeds, **where, command=told, options=options)
+    return find(pathlib.Path(where["out"]) / name)

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import pytest
@@ -143,17 +144,20 @@ def test_python(folder, page, monkeypatch):
     """The call of the page asks for the training that the command ran."""
     asked = {}
 
-    def train(recipe, seeds, *given, **more):
-        asked.update(recipe=recipe, seeds=seeds)
-        return "saved_models/reviews"
+    def train(recipe, seeds, **more):
+        asked.update(recipe=recipe, seeds=seeds, **more)
+        shutil.copytree("saved_models/reviews", "saved_models/reviews_in_python")
 
     monkeypatch.setattr(trainer, "train", train)
     exec(page["python"][0], {})
     recipe = asked["recipe"]
-    assert (recipe.name, recipe.model) == ("reviews_in_python", "attention_lstm")
+    assert (recipe.name, asked["options"].name) == ("table", "reviews_in_python")
+    assert recipe.model == "attention_lstm"
     assert recipe.dataset.startswith("own_table_")
     assert (recipe.epochs, recipe.config["attention"]) == (1, None)
     assert not recipe.show_examples
     assert [*asked["seeds"]] == [0]
+    with pytest.raises(UserError, match="reviews_in_python holds a model .*--name NEW"):
+        exec(page["python"][0], {})
     with pytest.raises(UserError, match="unknown argument of train 'txt'. Did you"):
         attention_zoo.recipes.train("attention_lstm", "reviews.csv", txt="review")
