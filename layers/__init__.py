@@ -16,6 +16,7 @@ from attention_zoo.layers import (
     registry,
     sequence,
     series,
+    sets,
     transformer,
     vision,
 )
@@ -28,6 +29,7 @@ from attention_zoo.layers.recurrent import *  # noqa: F403
 from attention_zoo.layers.registry import create_attention, get_family, list_attentions
 from attention_zoo.layers.sequence import *  # noqa: F403
 from attention_zoo.layers.series import *  # noqa: F403
+from attention_zoo.layers.sets import *  # noqa: F403
 from attention_zoo.layers.transformer import *  # noqa: F403
 from attention_zoo.layers.vision import *  # noqa: F403
 
@@ -40,6 +42,7 @@ __all__ += pooling.__all__
 __all__ += recurrent.__all__
 __all__ += sequence.__all__
 __all__ += series.__all__
+__all__ += sets.__all__
 __all__ += transformer.__all__
 __all__ += vision.__all__
 

@@ -27,6 +27,7 @@ FAMILIES = {
     "branch": "layer(inputs): (B, H, W, C) -> (B, H, W, C)",
     "temporal": "layer(inputs): (B, T, H, W, C) -> (B, T, H, W, C)",
     "graph": "layer(inputs, edges): (N, D), (E, 2) -> (N, K), or adjacency=(N, N)",
+    "set": "layer(inputs): (B, N, D) -> (B, N, D), or (B, S, Ds) of S latents or slots",
     "composite": "as the layers inside, which are its required argument: "
     "layer(inputs), or layer(query, value) where one of them takes a value",
 }
@@ -38,11 +39,13 @@ DEFAULTS = {
     "dense_synthesizer": {"max_length": 512},
     "graph_attention": {"units": 16},
     "graph_attention_v2": {"units": 16},
+    "induced_set_attention_block": {"num_heads": 4},
     "linformer_attention": {"max_length": 512},
     "location_aware_attention": {"units": 64},
     "multi_head_attention": {"num_heads": 4, "key_dim": 16},
     "multi_head_attention_pooling": {"num_heads": 4, "key_dim": 16},
     "random_synthesizer": {"max_length": 512},
+    "set_attention_block": {"num_heads": 4},
     "temporal_pattern_attention": {"window": 64},
 }
 
@@ -179,7 +182,9 @@ def get_family(name):
     classes state; `"pooling"` and `"hierarchical"`: `layer(inputs)` to one vector a
     row; `"channel"`, `"spatial"`, `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and
     `"temporal"` on a video, of unchanged shape; `"graph"`: `layer(inputs, edges)` on
-    the nodes of a graph. `"composite"` is called as the layers that it is made of.
+    the nodes of a graph; `"set"`: `layer(inputs)` on members without order, of
+    unchanged shape or to a fixed number of latents. `"composite"` is called as the
+    layers that it is made of.
 
     Args:
         name: String. One of `list_attentions()`.

@@ -242,7 +242,7 @@ def draw(*shape):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-SEQUENCES = ("self", "pooling", "series")
+SEQUENCES = ("self", "pooling", "series", "set")
 
 
 def inputs_of(name):
