@@ -26,6 +26,8 @@ FAMILIES = {
     "hybrid": "layer(inputs): (B, H, W, C) -> (B, H, W, C)",
     "branch": "layer(inputs): (B, H, W, C) -> (B, H, W, C)",
     "temporal": "layer(inputs): (B, T, H, W, C) -> (B, T, H, W, C)",
+    "matching": "layer(query, value): as sequence, but what comes out differs: "
+    "pointer_attention -> (B, Tq, Tv), co_attention -> (B, Tq, 4 Dq)",
     "graph": "layer(inputs, edges): (N, D), (E, 2) -> (N, K), or adjacency=(N, N)",
     "set": "layer(inputs): (B, N, D) -> (B, N, D), or (B, S, Ds) of S latents or slots",
     "composite": "as the layers inside, which are its required argument: "
@@ -181,7 +183,8 @@ def get_family(name):
     unchanged shape; `"series"`: the same for time series, with exceptions that the
     classes state; `"pooling"` and `"hierarchical"`: `layer(inputs)` to one vector a
     row; `"channel"`, `"spatial"`, `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and
-    `"temporal"` on a video, of unchanged shape; `"graph"`: `layer(inputs, edges)` on
+    `"temporal"` on a video, of unchanged shape; `"matching"`: `layer(query, value)`
+    with an output that the classes state; `"graph"`: `layer(inputs, edges)` on
     the nodes of a graph; `"set"`: `layer(inputs)` on members without order, of
     unchanged shape or to a fixed number of latents. `"composite"` is called as the
     layers that it is made of.

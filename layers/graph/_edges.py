@@ -1,31 +1,10 @@
 """Lists of edges: their checks, and a softmax over the edges of each target."""
 
-import keras
 import numpy as np
 from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST
-
-
-def known_values(x):
-    """Returns `x` as a NumPy array, or None inside a function that is compiled."""
-    if x is None or isinstance(x, keras.KerasTensor):
-        return None
-    try:
-        return np.asarray(ops.convert_to_numpy(x))
-    except (NotImplementedError, TypeError):
-        return None
-
-
-def check_integers(owner, **arrays):
-    """Raises `ValueError` unless every tensor holds integers."""
-    for name, x in arrays.items():
-        dtype = keras.backend.standardize_dtype(x.dtype)
-        if "int" not in dtype:
-            raise ValueError(
-                f"`{owner}` expects `{name}` of an integer dtype, indices of nodes. "
-                f"Received: {name}.dtype={dtype}"
-            )
+from attention_zoo.layers.core.indices import known_values
 
 
 def check_inside(owner, edges, edges_mask, num_nodes):

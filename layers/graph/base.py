@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.attention_layer import AttentionLayer
+from attention_zoo.layers.core.indices import check_integers
 from attention_zoo.layers.core.inputs import cast_integers
 from attention_zoo.layers.core.masks import padding_mask, zero_padding
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
@@ -17,7 +18,6 @@ from attention_zoo.layers.core.validation import (
 )
 from attention_zoo.layers.graph._edges import (
     check_inside,
-    check_integers,
     edge_softmax,
     flatten_edges,
 )

@@ -47,6 +47,7 @@ OTHER = {
     "epsilon": 0.5,
     "estimator": "gumbel",
     "extent": 2,
+    "extra_size": 2,
     "factor": 3.0,
     "filters": 6,
     "gate_activation": "tanh",

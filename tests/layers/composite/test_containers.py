@@ -248,7 +248,7 @@ SEQUENCES = ("self", "pooling", "series", "set")
 def inputs_of(name):
     """Returns inputs for an attention layer by its family; sequences come twice."""
     family = layers.get_family(name)
-    if family in ("sequence", "linear"):
+    if family in ("sequence", "linear", "matching"):
         return draw(2, 3, 8), draw(2, 5, 8)
     if family in ("hierarchical", "temporal"):
         return (draw(2, 3, 5, 8) if family == "hierarchical" else draw(2, 3, 4, 4, 16),)
