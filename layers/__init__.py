@@ -10,6 +10,7 @@ from attention_zoo.layers import (
     composite,
     core,
     efficient,
+    features,
     graph,
     pooling,
     recurrent,
@@ -23,6 +24,7 @@ from attention_zoo.layers import (
 from attention_zoo.layers.composite import *  # noqa: F403
 from attention_zoo.layers.core import *  # noqa: F403
 from attention_zoo.layers.efficient import *  # noqa: F403
+from attention_zoo.layers.features import *  # noqa: F403
 from attention_zoo.layers.graph import *  # noqa: F403
 from attention_zoo.layers.pooling import *  # noqa: F403
 from attention_zoo.layers.recurrent import *  # noqa: F403
@@ -37,6 +39,7 @@ __all__ = ["create_attention", "get_family", "list_attentions"]
 __all__ += composite.__all__
 __all__ += core.__all__
 __all__ += efficient.__all__
+__all__ += features.__all__
 __all__ += graph.__all__
 __all__ += pooling.__all__
 __all__ += recurrent.__all__

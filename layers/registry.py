@@ -30,6 +30,8 @@ FAMILIES = {
     "pointer_attention -> (B, Tq, Tv), co_attention -> (B, Tq, 4 Dq)",
     "graph": "layer(inputs, edges): (N, D), (E, 2) -> (N, K), or adjacency=(N, N)",
     "set": "layer(inputs): (B, N, D) -> (B, N, D), or (B, S, Ds) of S latents or slots",
+    "features": "field_attention(inputs): (B, F, D) -> (B, F, K), F fields of a table; "
+    "target_attention(query, value): (B, D), (B, T, D) -> (B, D)",
     "composite": "as the layers inside, which are its required argument: "
     "layer(inputs), or layer(query, value) where one of them takes a value",
 }
@@ -184,7 +186,8 @@ def get_family(name):
     classes state; `"pooling"` and `"hierarchical"`: `layer(inputs)` to one vector a
     row; `"channel"`, `"spatial"`, `"hybrid"`, `"branch"`: `layer(inputs)` on a map, and
     `"temporal"` on a video, of unchanged shape; `"matching"`: `layer(query, value)`
-    with an output that the classes state; `"graph"`: `layer(inputs, edges)` on
+    with an output that the classes state; `"features"`: on fields of a table, as the
+    classes state; `"graph"`: `layer(inputs, edges)` on
     the nodes of a graph; `"set"`: `layer(inputs)` on members without order, of
     unchanged shape or to a fixed number of latents. `"composite"` is called as the
     layers that it is made of.
