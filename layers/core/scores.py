@@ -290,8 +290,7 @@ class LocationScore(Score):
         self.bias = self.add_weight(name="bias", shape=(length,), initializer="zeros")
         super().build(query_shape, key_shape)
 
-    # All the work is in `compare`, for the sake of blocks: projecting the query first
-    # would hold Tq x max_length numbers.
+    # All in `compare`, for blocks: a projected query has Tq x max_length elements.
     def compare_weights(self):
         return (self.kernel, self.bias)
 

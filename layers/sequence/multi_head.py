@@ -130,7 +130,7 @@ class MultiHeadAttention(StepByStep, OverAxes, ScoredParts, QueryValueAttention)
         - Talking heads: Shazeer et al. 2020, https://arxiv.org/abs/2003.02436
     """
 
-    ranks = (1, 2, 3)
+    ranks: tuple[int, ...] = (1, 2, 3)
 
     def __init__(
         self,

@@ -134,8 +134,8 @@ def card_lines(name):
         lines.append(f"{_scores(card, metrics)} over {len(card['seeds'])} seeds")
     for baseline, row in card.get("baselines", {}).items():
         lines.append(f"beside it: {baseline}, {_scores(row, metrics)}")
-    for step, error in card.get("failed_steps", {}).items():
-        lines.append(f"failed after the training: {step} ({error})")
+    for step, why in card.get("failed_steps", {}).items():
+        lines.append(f"failed after the training: {step} ({why})")
     for key, form in {
         "parameters": "{:,} parameters",
         "model_file_mb": "{} MB",

@@ -245,10 +245,8 @@ def _distribution(parameter):
         values = getattr(parameter, "values", (False, True))
         return distributions.CategoricalDistribution(tuple(values))
     log = parameter.sampling == "log"
-    ends = parameter.min_value, parameter.max_value
+    options = {"log": log, "step": None if log else parameter.step}
     if kind == "Int":
-        step = 1 if log else parameter.step or 1
-        return distributions.IntDistribution(*ends, log=log, step=step)
-    return distributions.FloatDistribution(
-        *ends, log=log, step=None if log else parameter.step
-    )
+        options["step"] = options["step"] or 1
+    of_kind = getattr(distributions, f"{kind}Distribution")
+    return of_kind(parameter.min_value, parameter.max_value, **options)

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from attention_zoo.recipes.core import files
 from attention_zoo.recipes.tuning.report import best_of
@@ -43,23 +44,20 @@ def places(space, done):
     """
     heights, ticks = {}, {}
     logs = {p.name for p in space.space if getattr(p, "sampling", "") == "log"}
-    epochs = [{"epochs": trial.epochs} for trial in done]
-    rows = [own | trial.values for own, trial in zip(epochs, done, strict=True)]
+    rows = pd.DataFrame([{"epochs": t.epochs} | t.values for t in done], dtype=object)
     for name in dict.fromkeys([*(p.name for p in space.space), "epochs"]):
-        given = sorted({row[name] for row in rows if name in row})
+        given = sorted(rows[name].dropna().unique()) if name in rows else []
         if len(given) < 2:
             continue
-        if isinstance(given[0], (bool, str)) or len(given) <= 4:
-            at = {v: i / (len(given) - 1) for i, v in enumerate(given)}
-        else:
-            scaled = np.log(given) if name in logs else np.array(given, float)
-            at = dict(zip(given, (scaled - scaled[0]) / np.ptp(scaled), strict=True))
-        heights[name] = np.array([at.get(row.get(name), np.nan) for row in rows])
-        shown = given if len(given) <= 4 or isinstance(given[0], str) else [
-            given[0], given[-1]
-        ]  # fmt: skip
-        ticks[name] = {f"{v:.3g}" if isinstance(v, float) else str(v): at[v]
-                       for v in shown}  # fmt: skip
+        few, words = len(given) <= 4, isinstance(given[0], (bool, str))
+        scaled = np.array(range(len(given)) if few or words else given, float)
+        if name in logs and not few:
+            scaled = np.log(scaled)
+        at = dict(zip(given, (scaled - scaled[0]) / np.ptp(scaled), strict=True))
+        heights[name] = rows[name].map(at).to_numpy(float)
+        shown = given if few or words else [given[0], given[-1]]
+        label = "{:.3g}".format if isinstance(given[0], float) else str
+        ticks[name] = {label(value): at[value] for value in shown}
     return heights, ticks
 
 

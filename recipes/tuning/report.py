@@ -1,8 +1,9 @@
 """What a search leaves behind: trials.csv, best.json, README.md and one sentence."""
 
-import csv
-import io
+import collections
 import shlex
+
+import pandas as pd
 
 from attention_zoo.recipes.core import files
 from attention_zoo.recipes.tuning.engines import free_parameters
@@ -118,14 +119,10 @@ def write(search, space, trials):
 
 def table(trials, names):
     """Returns trials.csv: one row for each trial, one column for each parameter."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", "status", *names, "score", "epochs", "seconds", "error"])
-    for trial in trials:
-        values = [trial.values.get(name) for name in names]
-        cost = [trial.score, trial.epochs, trial.seconds, trial.error]
-        writer.writerow([trial.number, trial.status, *values, *cost])
-    return out.getvalue()
+    columns = ["trial", "status", *names, "score", "epochs", "seconds", "error"]
+    rows = [trial.values | vars(trial) | {"trial": trial.number} for trial in trials]
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 SUMMARY = """\
@@ -145,9 +142,7 @@ seeds may be chance, and the best of many trials looks better than it is.
 
 def summary(search, trials, best):
     """Returns README.md."""
-    counts: dict = {}
-    for trial in trials:
-        counts[trial.status] = counts.get(trial.status, 0) + 1
+    counts = collections.Counter(trial.status for trial in trials)
     config = shlex.quote(files.relative(search.folder / "best.json"))
     train = f"attention-zoo train {search.recipe.name} --config {config}"
     return SUMMARY.format(
