@@ -10,8 +10,10 @@ import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks import base
-from attention_zoo.recipes.tasks.series import baselines, csv_files
+from attention_zoo.recipes.tasks.series import baselines
 from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
+from attention_zoo.recipes.tasks.series.reader import fill_gaps
+from attention_zoo.recipes.tasks.series.stamps import Step, find_step, read_stamps
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
 SPLITS = ("train", "validation", "test")
@@ -57,10 +59,7 @@ class Pipeline(base.Pipeline):
             dates, self.rows = _generated(self.lookback, self.horizon)
         else:
             dates, self.rows = self._read(data_dir)
-        places = [f"data set '{self.dataset}', row {i}" for i in range(len(dates))]
-        self.step_seconds = csv_files.check_regular(
-            csv_files.parse_dates(dates, places), places
-        )
+        self.step_seconds = self._step(dates).seconds
         self._fill()
         train = self.rows["train"].astype("float64")
         self.mean, self.deviation = train.mean(axis=0), train.std(axis=0)
@@ -87,6 +86,18 @@ class Pipeline(base.Pipeline):
             rows[name] = np.stack([columns[v] for v in self.variates], axis=-1)
         return dates, rows
 
+    def _step(self, dates):
+        """Returns the `Step` between time stamps, after a check that all are alike."""
+
+        def place(row):
+            return f"data set '{self.dataset}', row {row}"
+
+        given = self.options.get("step")
+        step, _ = find_step(
+            read_stamps(dates, place), place, Step.parse(given) if given else None
+        )
+        return step
+
     def _fill(self):
         """Fills gaps, each split by itself, or refuses them."""
         gaps = {k: int(np.isnan(v).sum()) for k, v in self.rows.items()}
@@ -101,7 +112,7 @@ class Pipeline(base.Pipeline):
         print(f"{self.dataset}: {self.interpolated} gaps filled", flush=True)
         for name, rows in self.rows.items():
             where = f"dataset '{self.dataset}', {name}"
-            self.rows[name] = csv_files.fill_gaps(rows, self.variates, where)
+            self.rows[name] = fill_gaps(rows, self.variates, where)
 
     def window_count(self, split, horizon):
         """Returns how many windows of a split hold a horizon whole."""
@@ -210,7 +221,7 @@ class Pipeline(base.Pipeline):
     def servable(self, core):
         """Returns the model from raw windows `(B, L, C)` to raw forecasts.
 
-        Forecasts are `(B, H, C)`, or `(B, H, C, Q)` with quantiles.
+        Forecasts are `(B, H, C)`, or `(B, H, C, Q)` with quantiles, which rise.
         """
         scale = {"axis": 2, "mean": self.mean, "variance": self.deviation**2}
         scale = {k: v.tolist() if k != "axis" else v for k, v in scale.items()}
@@ -218,9 +229,10 @@ class Pipeline(base.Pipeline):
         restore = keras.layers.Normalization(**scale, invert=True, name="restore")
         shape = (self.lookback, len(self.variates))
         series = keras.Input(shape, name="series")
-        return keras.Model(
-            series, restore(core(standardise(series))), name=self.recipe.name
-        )
+        forecast = restore(core(standardise(series)))
+        if self.quantiles is not None:
+            forecast = keras.ops.sort(forecast, axis=-1)  # they may cross
+        return keras.Model(series, forecast, name=self.recipe.name)
 
     def evaluate(self, model, split, sample=None):
         """Returns MSE and MAE at each horizon, on standardised values.
@@ -241,6 +253,8 @@ class Pipeline(base.Pipeline):
             inputs, targets = inputs[picked], targets[picked]
         takes_raw = any(layer.name == "standardise" for layer in model.layers)
         forecasts = predict(model, self._unscaled(inputs) if takes_raw else inputs)
+        if not takes_raw and self.quantiles is not None:
+            forecasts = np.sort(forecasts, axis=-1)  # as the published model does
         if takes_raw:
             axes = (-1,) if self.quantiles is None else (-1, 1)
             forecasts = forecasts - self.mean.reshape(axes)

@@ -1,12 +1,21 @@
 """Forecasting: the last values of a series in, the next ones out."""
 
+import csv
 import sys
 
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import Table, Task
-from attention_zoo.recipes.tasks.series.csv_files import read_series, span
+from attention_zoo.recipes.tasks.series import reader
+from attention_zoo.recipes.tasks.series.stamps import Step
+
+COLUMNS = (
+    ("--time", "COLUMN", "the time stamps of a series; none counts the rows"),
+    ("--id", "COLUMN", "what tells several series of one file apart"),
+    ("--time-zone", "NAME", "of time stamps without an offset, e.g. Europe/Berlin"),
+    ("--time-format", "FORM", "of time stamps, e.g. '%%d.%%m.%%Y %%H:%%M'"),
+)
 
 
 class SeriesTask(Task):
@@ -16,7 +25,7 @@ class SeriesTask(Task):
         "variates": [str],
         "lookback": int,
         "horizons": [int],
-        "step_seconds": int,
+        "step_seconds": float,
         "interpolated": int,
     }
     needs = ("variates", "lookback", "step_seconds")
@@ -60,9 +69,16 @@ class SeriesTask(Task):
 
     # === The model card ===
 
-    def span(self, seconds):
+    def span(self, card):
         """Returns how far apart the steps are, in words."""
-        return span(seconds)
+        return self._step(card).words
+
+    def _step(self, card):
+        """Returns the `Step` of a card, whose seconds alone older ones have."""
+        given = card.get("settings", {}).get("step")
+        if isinstance(given, str) and given:
+            return Step.parse(given)
+        return Step(card["step_seconds"])
 
     def better_at(self, card):
         """Returns which baselines have the lower error, and at which horizons."""
@@ -79,26 +95,51 @@ class SeriesTask(Task):
         parser.add_argument(
             "--interpolate",
             action="store_true",
-            help="fill empty cells of a CSV file on a line between their neighbours",
+            help="fill empty cells and absent rows of a file on a line between their "
+            "neighbours",
         )
+        parser.add_argument(
+            "--sort",
+            action="store_true",
+            help="bring the rows of a file into the order of their time stamps",
+        )
+        for name, metavar, text in COLUMNS:
+            parser.add_argument(name, metavar=metavar, help=text)
 
     def read(self, entry, card, args, out=None):
         return self._read(entry, card, args)[1]
 
     def _read(self, entry, card, args):
-        """Returns time stamps `(L,)` and values `(1, L, C)`: the file's last rows."""
+        """Returns the `Series` and its last rows, values `(1, L, C)`."""
         if len(args.text) != 1:
             raise UserError(
                 f"{entry.name} takes one CSV file, received {len(args.text)}"
             )
         path, lookback = args.text[0], card["lookback"]
-        dates, values, filled = read_series(
-            path, card["variates"], lookback, card["step_seconds"], args.interpolate
+        options = self.reading(args, card.get("settings", {}))
+        series = reader.read_series(
+            path, card["variates"], lookback, self._step(card), options
         )
-        if filled:
-            cells = "cell" if filled == 1 else "cells"
-            print(f"{path}: {filled} empty {cells} filled", file=sys.stderr)
-        return dates[-lookback:], values[None, -lookback:]
+        if series.filled:
+            cells = "cell" if series.filled == 1 else "cells"
+            print(f"{path}: {series.filled} empty {cells} filled", file=sys.stderr)
+        for note in series.notes:
+            if not note.startswith(reader.NOT_TAKEN):  # the model says what it takes
+                print(f"{path}: {note}", file=sys.stderr)
+        return series, series.values[None, -lookback:]
+
+    def reading(self, args, settings):
+        """Returns how a file is read: as the command line says, or as in training.
+
+        Args:
+            args: The parsed arguments.
+            settings: The recipe's settings, by the card.
+        """
+        values = {}
+        for name in ("time", "id", "time_zone", "time_format"):
+            given = getattr(args, name, None) or settings.get(name)
+            values[name] = given if isinstance(given, str) and given else None
+        return reader.Options(interpolate=args.interpolate, sort=args.sort, **values)
 
     def input_of(self, card):
         return (None, card["lookback"], len(card["variates"])), False
@@ -120,7 +161,7 @@ class SeriesTask(Task):
 
     def predict(self, entry, card, args):
         """Prints the forecast as CSV; its time stamps continue those of the file."""
-        dates, window = self._read(entry, card, args)
+        series, window = self._read(entry, card, args)
         model = self.load(entry, card)
         forecast = np.asarray(model(window, training=False))[0]  # (H, C) or (H, C, Q)
         if not np.isfinite(forecast).all():
@@ -133,13 +174,21 @@ class SeriesTask(Task):
             names = [
                 f"{name}_{level}" for name in names for level in self._levels(card)
             ]
-            forecast = forecast.reshape(len(forecast), -1)
-        print("date", *names, sep=",")
-        step = np.timedelta64(card["step_seconds"], "s")
-        for i, row in enumerate(forecast, start=1):
-            stamp = str(dates[-1] + i * step).replace("T", " ")
-            print(stamp, *(f"{value:.6g}" for value in row), sep=",")
+            forecast = np.sort(forecast, axis=-1).reshape(len(forecast), -1)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([series.time, *names])
+        stamps = series.stamps.following(series.step, len(forecast))
+        for stamp, row in zip(stamps, forecast, strict=True):
+            writer.writerow([stamp, *map(in_full, row)])
         return 0
+
+
+def in_full(value):
+    """Returns a float32 as the shortest text that gives it back."""
+    value = np.float32(value)
+    if value and not 1e-5 <= abs(value) < 1e16:
+        return np.format_float_scientific(value, trim="-")
+    return np.format_float_positional(value, trim="-")
 
 
 TASK = SeriesTask()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.tasks.series import csv_files as _tables
+from attention_zoo.recipes.tasks.series import reader
+from attention_zoo.recipes.tasks.series.stamps import Step
 
 VARIATES = ["load", "heat"]
 HEADER = "date,heat,site,load"
@@ -32,28 +33,37 @@ def write(tmp_path, monkeypatch):
     return to_file
 
 
+def read(path, variates=VARIATES, rows=2, step=None, **options):
+    return reader.read_series(path, variates, rows, step, reader.Options(**options))
+
+
+def refuse(path, *more, **options):
+    with pytest.raises(UserError) as refused:
+        read(path, *more, **options)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
 def test_a_good_file(write):
-    dates, values, filled = _tables.read_series(write(lines()), VARIATES, 6, 3600)
-    assert dates[0] == np.datetime64("2024-02-28T20:00:00")
-    assert dates[-1] == np.datetime64("2024-02-29T01:00:00")
-    assert values.dtype == np.float32
-    assert values.tolist() == [[10.0 * i + 10, i + 0.5] for i in range(6)]
-    assert filled == 0
-    again = write(["", *lines(), ""], header="\ufeff" + HEADER)
-    assert _tables.read_series(again, VARIATES)[1].tolist() == values.tolist()
+    series = read(write(lines()), rows=6, step=Step(3600))
+    assert series.stamps.text(0) == "2024-02-28 20:00:00"
+    assert series.stamps.text(5) == "2024-02-29 01:00:00"
+    assert series.values.dtype == np.float32
+    assert series.values.tolist() == [[10.0 * i + 10, i + 0.5] for i in range(6)]
+    assert (series.filled, series.absent) == (0, 0)
+    again = read(write(["", *lines(), ""], header="\ufeff" + HEADER))
+    assert again.values.tolist() == series.values.tolist()
 
 
 def test_gaps(write):
     rows = lines()
-    for i, cell in ((0, ""), (2, "NaN"), (3, " ")):
+    for i, cell in ((0, ""), (2, "N/A"), (3, " None")):
         rows[i] = rows[i].replace(f"A,{10 * i + 10}", f"A,{cell}")
     path = write(rows)
-    _, values, filled = _tables.read_series(path, VARIATES, interpolate=True)
-    assert values[:, 0].tolist() == [20, 20, 30, 40, 50, 60]
-    assert filled == 3
-    with pytest.raises(UserError) as refused:
-        _tables.read_series(path, VARIATES)
-    assert str(refused.value) == (
+    series = read(path, interpolate=True)
+    assert series.values[:, 0].tolist() == [20, 20, 30, 40, 50, 60]
+    assert series.filled == 3
+    assert refuse(path) == (
         "x.csv, line 2: column load is empty, as are 2 more cells: --interpolate "
         "fills gaps between neighbours"
     )
@@ -71,7 +81,7 @@ def change(i, old, new):
     [
         (lines(), "date,heat,site,lod", "x.csv has no column load: unknown column"),
         (lines(), "date,load,site,load", "x.csv has 2 columns named load"),
-        (lines(), "day,heat,site,load", "x.csv has no column of time stamps: name it"),
+        ([row.partition(",")[2] for row in lines()], "heat,site,load", "x.csv has no column of time stamps: name it"),
         (change(3, "3.5", "warm"), HEADER,
          "x.csv, line 5: column heat holds 'warm', which is no number"),
         (change(3, "3.5", "inf"), HEADER, "holds 'inf', which is no number"),
@@ -91,32 +101,29 @@ def change(i, old, new):
     ],
 )  # fmt: skip
 def test_faults(write, rows, header, message):
-    with pytest.raises(UserError) as refused:
-        _tables.read_series(write(rows, header), VARIATES, rows=5)
-    assert message in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert message in refuse(write(rows, header), VARIATES, 5)
 
 
 def test_another_step(write):
-    with pytest.raises(UserError, match="x.csv has a row every 1 hour, the model was "
-                       "trained on a row every 15 minutes"):  # fmt: skip
-        _tables.read_series(write(lines()), VARIATES, step=900)
+    assert refuse(write(lines()), step=Step(900)) == (
+        "x.csv has a row every 1 hour, the model was trained on a row every 15 minutes"
+    )
 
 
 def test_no_text_file(tmp_path):
     with pytest.raises(UserError, match="there is no file .*none.csv"):
-        _tables.read_series(tmp_path / "none.csv", VARIATES)
+        read(tmp_path / "none.csv")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
-        _tables.read_series(tmp_path, VARIATES)
+        read(tmp_path)
     (tmp_path / "x.csv").write_bytes(b"date,load\xff\n")
     with pytest.raises(UserError, match="is not a text file in UTF-8"):
-        _tables.read_series(tmp_path / "x.csv", VARIATES)
+        read(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text("")
     with pytest.raises(UserError, match="x.csv is empty"):
-        _tables.read_series(tmp_path / "x.csv", VARIATES)
+        read(tmp_path / "x.csv")
 
 
 def test_an_empty_column(write):
     rows = [row.rsplit(",", 1)[0] + "," for row in lines()]
     with pytest.raises(UserError, match="x.csv: column load holds no number at all"):
-        _tables.read_series(write(rows), VARIATES, interpolate=True)
+        read(write(rows), interpolate=True)
