@@ -8,13 +8,13 @@ from attention_zoo.interpret.base import class_probabilities
 from attention_zoo.interpret.images import MOST_DRAWN
 from attention_zoo.recipes.core.errors import UserError, one_line
 from attention_zoo.recipes.tasks.classification import ClassificationTask
-from attention_zoo.recipes.tasks.images.files import read_image
+from attention_zoo.recipes.tasks.images.files import FITS, read_image
 
 FILES_AT_ONCE = 64  # to predict together
 
 
 class ImagesTask(ClassificationTask):
-    """Classes of images, which the command reads from PNG and JPEG files."""
+    """Classes of images, which the command reads from files."""
 
     facts = {"classes": [str], "image_shape": (int, int, int)}
     needs = ("image_shape",)
@@ -26,10 +26,18 @@ class ImagesTask(ClassificationTask):
             help="scale images to the size that the model takes",
         )
 
+    def fit_of(self, args, card):
+        """Returns how images of another size are made to fit, or None.
+
+        A model of own data makes them fit as its training did.
+        """
+        fit = card.get("settings", {}).get("fit")
+        return "resize" if args.resize else fit if fit in FITS else None
+
     def read(self, entry, card, args, out=None):
         self._check_count(entry, args.text)
-        shape = card["image_shape"]
-        pixels = np.stack([read_image(file, shape, args.resize) for file in args.text])
+        shape, fit = card["image_shape"], self.fit_of(args, card)
+        pixels = np.stack([read_image(file, shape, fit) for file in args.text])
         if out is not None:
             self._check_picture(out, args.text)
         return pixels
@@ -48,7 +56,7 @@ class ImagesTask(ClassificationTask):
 
     def _check_count(self, entry, files):
         if not files:
-            raise UserError(f"{entry.name} takes PNG or JPEG files, received none")
+            raise UserError(f"{entry.name} takes image files, received none")
 
     def input_of(self, card):
         return (None, *card["image_shape"]), False
@@ -56,12 +64,12 @@ class ImagesTask(ClassificationTask):
     def predict(self, entry, card, args):
         """Prints class, probability and file name of each image that can be read."""
         self._check_count(entry, args.text)
-        model, code = None, 0
+        model, code, fit = None, 0, self.fit_of(args, card)
         for start in range(0, len(args.text), FILES_AT_ONCE):
             read, pixels = [], []
             for file in args.text[start : start + FILES_AT_ONCE]:
                 try:
-                    pixels.append(read_image(file, card["image_shape"], args.resize))
+                    pixels.append(read_image(file, card["image_shape"], fit))
                     read.append(file)
                 except UserError as error:
                     print(f"attention-zoo: error: {one_line(error)}", file=sys.stderr)

@@ -41,7 +41,7 @@ def save(name, pixels, mode=None, **options):
 
 
 def read(name, shape=SHAPE, resize=False):
-    pixels = _images.read_image(name, shape, resize)
+    pixels = _images.read_image(name, shape, "resize" if resize else None)
     assert pixels.dtype == np.uint8
     assert pixels.shape == shape
     return pixels
@@ -174,16 +174,10 @@ def jpeg_bytes():
     return file.getvalue()
 
 
-def gif_bytes():
-    file = io.BytesIO()
-    Image.fromarray(draw((7, 5))).save(file, "GIF")
-    return file.getvalue()
-
-
 BAD = {
     "empty.png": (b"", "empty.png is empty"),
-    "text.png": (b"a film", "text.png is no PNG or JPEG image"),
-    "moving.gif": (gif_bytes(), "moving.gif is no PNG or JPEG image"),
+    "text.png": (b"a film", "text.png is no PNG, JPEG, WebP, BMP, GIF or TIFF image"),
+    "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing.png is no PNG"),
     "head.png": (png_bytes()[:20], "head.png is"),
     "cut.png": (png_bytes()[:50], "cut.png is broken: "),
     "damaged.png": (damaged_png(), "damaged.png is broken: "),
@@ -206,7 +200,7 @@ def test_no_file_and_a_folder(tmp_path):
     with pytest.raises(UserError, match="^there is no file none.png$"):
         read("none.png")
     (tmp_path / "x.png").mkdir()
-    with pytest.raises(UserError, match="^x.png is a folder, a PNG or JPEG file"):
+    with pytest.raises(UserError, match="^x.png is a folder, an image file"):
         read("x.png")
     with pytest.raises(UserError, match="cannot be read: File name too long"):
         read("x" * 300)
@@ -259,7 +253,7 @@ def test_predict(command, entry):
     assert code == 2
     assert out.splitlines() == told
     assert err.splitlines() == [
-        "attention-zoo: error: bad.png is no PNG or JPEG image",
+        "attention-zoo: error: bad.png is no PNG, JPEG, WebP, BMP, GIF or TIFF image",
         "attention-zoo: error: there is no file none.png",
         "attention-zoo: error: large.png is 50 x 70 pixels, the model takes 5 x 7 "
         "pixels: --resize scales it",
@@ -307,7 +301,7 @@ def test_explain(command, refused, entry):
 
 def test_no_files(refused, entry):
     assert refused("predict", "clothes") == (
-        "clothes takes PNG or JPEG files, received none"
+        "clothes takes image files, received none"
     )
 
 
