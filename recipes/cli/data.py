@@ -27,6 +27,12 @@ def add_arguments(command):
     add("--test", nargs="+", metavar="FILE", help="your own test split")
     add("--label", metavar="COLUMN", help="the column of the classes")
     add(
+        "--target",
+        metavar="COLUMN",
+        help="the column of the translations; of a series, what is forecast, e.g. "
+        "OT,HUFL (default: all columns of numbers)",
+    )
+    add(
         "--split",
         metavar="COLUMN",
         help="the column that says train, validation or test (default: `split`)",
@@ -113,7 +119,10 @@ def on_own_data(task, base, model, found, show_examples=False):
         found: The `OwnData`.
         show_examples: Whether examples may be in pictures.
     """
-    recipe = base or task.recipe_for(model, found.facts)
+    if base is None:
+        recipe = task.recipe_for(model, found.facts)
+    else:
+        recipe = task.adapted(base, found.facts)
     recipe = dataclasses.replace(
         recipe,
         name=found.title,

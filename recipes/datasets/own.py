@@ -94,6 +94,8 @@ class Records:
         facts: Function from the numbers of the training rows to a dict that JSON can
             hold, which `Task.recipe_for` receives.
         dropped: Dict from reasons to how many rows were left out for them.
+        notes: Lines on what was converted or not taken.
+        split_by: Where the splits come from, in words. Defaults to what is known.
     """
 
     example: Callable
@@ -105,6 +107,8 @@ class Records:
     columns: tuple = ()
     facts: Callable = lambda rows: {}
     dropped: dict = dataclasses.field(default_factory=dict)
+    notes: list = dataclasses.field(default_factory=list)
+    split_by: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +155,8 @@ def prepare(task, request, data_dir=None):
             "rows": len(parts),
             "columns": [str(column) for column in records.columns],
             "splits": {part: len(numbers) for part, numbers in rows.items()},
-            "split_by": split_by(records, request.split_seed),
+            "split_by": records.split_by or split_by(records, request.split_seed),
+            "notes": list(records.notes),
             "dropped": {k: v for k, v in {**records.dropped, **dropped}.items() if v},
             "options": {k: v for k, v in request.options.items() if v is not None},
         }
@@ -177,6 +182,7 @@ def told(own):
     )
     for reason, count in source["dropped"].items():
         yield f"left out: {count:,} {reason}"
+    yield from source["notes"]
 
 
 # === What was given ===

@@ -103,6 +103,15 @@ class Task:
         """
         raise NotImplementedError
 
+    def adapted(self, recipe, facts):
+        """Returns a recipe with the settings that own data ask for.
+
+        Args:
+            recipe: The `Recipe`, made for other data.
+            facts: As in `recipe_for`.
+        """
+        return recipe
+
     # === Measures ===
 
     def measures(self, card):

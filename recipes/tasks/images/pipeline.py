@@ -6,8 +6,14 @@ import tensorflow as tf
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
-from attention_zoo.recipes.tasks.classification import Classification
+from attention_zoo.recipes.tasks.classification import (
+    Classification,
+    in_turn,
+    scores_of,
+)
 from attention_zoo.recipes.tasks.images import baselines as _baselines_images
+from attention_zoo.recipes.tasks.images.files import FITS
+from attention_zoo.recipes.tasks.images.sets import warn_of_range
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
 SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64}
@@ -22,7 +28,8 @@ class Pipeline(Classification):
 
     The recipe's `pipeline` dict holds what training does to each image, in every epoch
     anew: `flip` (mirrors half of them), `shift` (moves them by up to so many pixels,
-    zeros follow) and `erase` (share of them in which a rectangle becomes one grey).
+    zeros follow) and `erase` (share of them in which a rectangle becomes one grey). Of
+    own data it also holds `fit`, how images of another size are made to fit.
 
     Args:
         recipe: The `Recipe`.
@@ -33,6 +40,7 @@ class Pipeline(Classification):
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
+        self.augmentation = {k: v for k, v in self.options.items() if k != "fit"}
         self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
             self.dataset, self.classes = "generated/smoke", SMOKE_CLASSES
@@ -41,6 +49,7 @@ class Pipeline(Classification):
             return
         self._builder = _data.tfds_builder(recipe.dataset, data_dir)
         self.dataset = self._builder.info.full_name
+        self.source = _data.source_of(self._builder)
         self.classes = _data.class_names(self._builder, "image", "label")
         self.image_shape = _image_shape(self._builder)
         self.splits = _data.OnDemand(self._prepared_split)
@@ -51,6 +60,8 @@ class Pipeline(Classification):
         """Returns the images `(N, H, W, C)` and labels `(N,)` of a split."""
         part = getattr(self.recipe, f"{name}_split")
         columns = _data.read_columns(self._builder, part)
+        if (line := warn_of_range(columns["image"])) and name == "train":
+            print(f"{self.dataset}: {line}", flush=True)
         return columns["image"], columns["label"]
 
     def raw(self, split):
@@ -59,9 +70,7 @@ class Pipeline(Classification):
     def examples(self, count):
         """Returns raw test images for a picture: the first of each class in turn."""
         images, labels = self.raw("test")
-        of_class = [np.flatnonzero(labels == i) for i in range(len(self.classes))]
-        of_class = [rows for rows in of_class if len(rows)]
-        picked = [of_class[i % len(of_class)][i // len(of_class)] for i in range(count)]
+        picked = in_turn(labels, np.arange(len(labels)), count)
         return images[picked], labels[picked]
 
     # === Training ===
@@ -90,7 +99,7 @@ class Pipeline(Classification):
                 rows = order[step * size : (step + 1) * size]
                 batch = images[rows]
                 if rng is not None:
-                    batch = augment(batch, rng, **self.options)
+                    batch = augment(batch, rng, **self.augmentation)
                 yield batch, targets[rows]
 
         batch = None if seed is None else size
@@ -103,11 +112,11 @@ class Pipeline(Classification):
     # === Measurements ===
 
     def evaluate(self, model, split, sample=None):
-        """Returns the accuracy of a model of raw pixels on a split."""
+        """Returns accuracy and macro F1 of a model of raw pixels on a split."""
         images, labels = self.raw(split)
         picked = np.linspace(0, len(images) - 1, sample or len(images)).astype(int)
-        right = predict(model, images[picked]).argmax(-1) == labels[picked]
-        return {"accuracy": float(right.mean())}
+        answers = predict(model, images[picked]).argmax(-1)
+        return scores_of(answers, labels[picked])
 
     def baselines(self):
         parts = [self.raw(name) for name in ("train", "validation", "test")]
@@ -175,7 +184,7 @@ def _stretch(rng, length):
 # === Checks and the smoke images ===
 
 
-def _check_options(flip, shift, erase):
+def _check_options(flip, shift, erase, fit=""):
     """Raises `UserError` for values outside their range."""
     if not isinstance(flip, bool):
         raise UserError(f"flip must be true or false, received {flip}")
@@ -183,6 +192,8 @@ def _check_options(flip, shift, erase):
         raise UserError(f"shift must not be negative, received {shift}")
     if not 0 <= erase <= 1:
         raise UserError(f"erase must be between 0 and 1, received {erase}")
+    if fit not in ("", *FITS):
+        raise UserError(f"fit must be one of {', '.join(FITS)}, received {fit}")
 
 
 def _image_shape(builder):

@@ -1,19 +1,148 @@
 """Own images: folders by class, tables of paths and labels, TFDS sets."""
 
-import collections
-import hashlib
+import dataclasses
 import pathlib
 
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.tasks.images.files import convert, open_image
+from attention_zoo.recipes.core.recipe import Recipe
+from attention_zoo.recipes.datasets import own, tables
+from attention_zoo.recipes.tasks.images.sets import NAMED, Images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PART_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 IGNORED = ("thumbs.db", "desktop.ini")  # beside what begins with a dot
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path")
-COLOUR_MODES = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa")
-NAMED = 3  # of many stray or broken files
+
+
+def add_arguments(parser):
+    """Adds the options of images to a parser."""
+    add = parser.add_argument
+    add("--image", metavar="COLUMN", help="images: the column of their paths")
+    add(
+        "--image-size",
+        nargs=2,
+        type=int,
+        metavar=("H", "W"),
+        help="images: height and width that they are resized to",
+    )
+    add(
+        "--pad",
+        action="store_true",
+        default=None,
+        help="images: keep their proportions, on black, where they are resized",
+    )
+
+
+def options(args):
+    """Returns the dict of the options that decide what is read."""
+    names = ("image", "label", "image_size", "pad", "delimiter", "encoding")
+    return {name: getattr(args, name, None) for name in names}
+
+
+# === Reading ===
+
+
+def read(request):
+    """Returns the `Records` of images."""
+    given = request.options
+    size, fit = given.get("image_size"), "pad" if given.get("pad") else "resize"
+    if size is not None and min(size) < 1:
+        raise UserError(f"--image-size takes two positive numbers, received {size}")
+    if request.tfds_name:
+        rows, images, names = _read_tfds(request.tfds_name, given, size, fit)
+        notes = []
+    else:
+        rows, notes = _read_given(request)
+        images = Images([path for path, _, _ in rows], size, fit)
+        notes += images.told()
+        names = sorted({label for _, label, _ in rows}, key=_number_or_name)
+    number = {name: i for i, name in enumerate(names)}
+    labels = [label for _, label, _ in rows]
+    shape = images.shape
+
+    def features():
+        import tensorflow_datasets as tfds
+
+        return tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=shape, encoding_format="png"),
+                "label": tfds.features.ClassLabel(names=names),
+            }
+        )
+
+    def facts(chosen):
+        return {
+            "images": len(chosen),
+            "classes": len(names),
+            "image_shape": list(shape),
+            "fit": fit if size is not None else "",
+        }
+
+    return own.Records(
+        example=lambda i: {"image": images[i], "label": number[labels[i]]},
+        features=features,
+        parts=[part for _, _, part in rows],
+        labels=labels,
+        keys=images.keys,
+        place=lambda i: str(rows[i][0]),
+        columns=("image", "label"),
+        facts=facts,
+        notes=notes,
+    )
+
+
+def _read_given(request):
+    """Returns rows of path, label and part, and lines on what is left out."""
+    rows, notes, given = [], [], request.options
+    for part, data in request.given():
+        if not own.is_words(data):
+            table = read_table(data, "table", given.get("image"), given.get("label"))
+            rows += [(path, label, part) for path, label in table]
+            continue
+        for path in tables.find_files(data):
+            if path.is_dir():
+                found, strays = read_folder(path, {} if part else PART_NAMES)
+                rows += [
+                    (file, label, part or own_part) for file, label, own_part in found
+                ]
+                notes += told_strays(path, strays)
+            else:
+                frame = tables.read_table(
+                    path, given.get("delimiter"), given.get("encoding")
+                )
+                found = read_table(frame, path, given.get("image"), given.get("label"))
+                rows += [(file, label, part) for file, label in found]
+    return rows, notes
+
+
+def _number_or_name(label):
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
+def _read_tfds(name, given, size, fit):
+    """Returns rows, images and class names of a TFDS data set."""
+    from PIL import Image
+
+    from attention_zoo.recipes.datasets import loading
+
+    builder = loading.tfds_builder(name)
+    image, label = given.get("image") or "image", given.get("label") or "label"
+    names = loading.class_names(builder, image, label)
+    rows, pictures = [], []
+    for part in [part for part in own.PARTS if part in builder.info.splits]:
+        columns = loading.read_split(builder, part)
+        for i, (pixels, number) in enumerate(
+            zip(columns[image], columns[label], strict=True)
+        ):
+            rows.append((f"{name}, {part}, image {i}", names[int(number)], part))
+            pictures.append(Image.fromarray(np.squeeze(pixels)))
+    return rows, Images([row[0] for row in rows], size, fit, pictures), names
 
 
 def read_folder(folder, part_names=None):
@@ -87,102 +216,10 @@ def read_table(frame, file, path=None, label=None):
 
 def _find_column(frame, name, usual, file, option):
     """Returns the name of a column that is given, or is one of the usual ones."""
-    from attention_zoo.recipes.datasets import tables
-
     lower = {str(column).lower(): column for column in frame}
     if name is None:
         name = next((lower[u] for u in usual if u in lower), None)
     return tables.need_column(frame, name, file, option)
-
-
-class Images:
-    """Images of files, alike in size and channels, converted when they are asked for.
-
-    Args:
-        paths: List of paths.
-        size: Height and width that all images get, or None for those that they have.
-        fit: `"resize"` or `"pad"`, for images of another size.
-
-    Attributes:
-        shape: Height, width and channels: colour if one of them has it, else grey.
-        keys: Digest of the pixels of each image, equal for duplicates.
-        done: `Counter` of what was converted.
-        lines: What was said of single images, the first of each kind.
-
-    Raises:
-        UserError: For images that are broken, which are named, and for two sizes
-            where none is asked for.
-    """
-
-    def __init__(self, paths, size=None, fit="resize"):
-        self.paths, self.fit = list(paths), fit
-        self.done: collections.Counter = collections.Counter()
-        self.lines: dict = {}
-        size, channels = self._look(size)
-        self.shape = (*size, channels)
-        self.keys = []
-        for i in range(len(self.paths)):
-            pixels = self._read(i, self._note)
-            self.keys.append(hashlib.sha256(pixels.tobytes()).hexdigest())
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, i):
-        return self._read(i, lambda *_: None)
-
-    def _read(self, i, say):
-        path = self.paths[i]
-        return convert(
-            open_image(path, say),
-            self.shape,
-            self.fit,
-            lambda done, line=None: say(done, line and f"{path}: {line}"),
-        )
-
-    def _note(self, done, line=None):
-        """Counts what is done to an image."""
-        self.done[done] += 1
-        if line:
-            self.lines.setdefault(done, line)
-
-    def _look(self, size):
-        """Returns the size and the number of channels, after a look at all images."""
-        sizes: dict = {}
-        broken, colour = [], False
-        for path in self.paths:
-            try:
-                image = open_image(path)
-            except UserError as error:
-                broken.append(str(error))
-                continue
-            sizes.setdefault(image.size[::-1], []).append(path)
-            colour = colour or image.mode in COLOUR_MODES
-        if broken:
-            more = len(broken) - NAMED
-            raise UserError(
-                "; ".join(broken[:NAMED])
-                + (f"; and {more} more broken images" if more > 0 else "")
-                + ": mend or remove them"
-            )
-        if size is None and len(sizes) > 1:
-            first, second = list(sizes)[:2]
-            raise UserError(
-                f"the images have {len(sizes)} sizes, e.g. {sizes[first][0]} "
-                f"{first[0]} x {first[1]} and {sizes[second][0]} {second[0]} x "
-                f"{second[1]} (height x width): give --image-size H W, and --pad to "
-                "keep their proportions"
-            )
-        return tuple(size or next(iter(sizes))), 3 if colour else 1
-
-    def told(self):
-        """Yields lines on what was converted."""
-        if self.done:
-            counts = ", ".join(f"{n:,} {done}" for done, n in self.done.items())
-            yield f"converted: {counts}"
-        for done, line in self.lines.items():
-            if done in ("16 bits to 8", "fractions to 8 bits"):
-                yield line
 
 
 def told_strays(folder, strays):
@@ -196,21 +233,69 @@ def told_strays(folder, strays):
         )
 
 
-def warn_of_range(pixels, kept=None):
-    """Returns a line on pixels that look scaled or inverted, or None.
+# === Defaults ===
 
-    Args:
-        pixels: Array `(N, H, W, C)`.
-        kept: Mean of the training's pixels, or None.
-    """
-    pixels = np.asarray(pixels)
-    if pixels.size and pixels.max() <= 1 and pixels.any():
-        return "no pixel is above 1: models take raw pixels, 0 to 255, not x / 255"
-    mean = float(pixels.mean()) if pixels.size else 0.0
-    if kept is not None and abs(kept - 127.5) > 32:
-        if abs(mean - (255 - kept)) < 16 and abs(mean - kept) > 64:
-            return (
-                f"the pixels have the mean {mean:.0f}, those of the training "
-                f"{kept:.0f}: are they inverted, white for black?"
-            )
-    return None
+
+def recipe_for(model, facts):
+    """Returns the `Recipe` of a model on own images."""
+    count, shape = facts.get("images", 10000), facts.get("image_shape", (32, 32, 3))
+    batch = 16 if count < 1000 else 32 if count < 10000 else 128
+    steps = -(-count // batch)
+    side = min(shape[:2])
+    config = {
+        "attention_convnet": {
+            "width": 16 if side > 64 else 32,
+            "num_stages": 3 if side < 64 else 4,
+            "attention": "selective_kernel",
+            "dropout": 0.2,
+        },
+        "cbam_resnet": {
+            "depth": 14 if side < 64 else 20,
+            "width": 16,
+            "attention": "cbam",
+            "dropout": 0.0,
+        },
+        "vision_transformer": {
+            "patch_size": _patch_size(shape),
+            "width": 64,
+            "num_layers": 4,
+            "num_heads": 4,
+            "attention": "multi_head_attention",
+            "dropout": 0.1,
+        },
+    }[model]
+    return Recipe(
+        name=model,
+        model=model,
+        dataset="",
+        kind="images",
+        expected={},
+        config=config,
+        pipeline={
+            "flip": False,  # a mirrored letter is another letter
+            "shift": max(1, side // 16),
+            "erase": 0.0,
+            "fit": facts.get("fit", ""),
+        },
+        batch_size=batch,
+        epochs=min(40, max(5, round(3000 / steps))),
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        label_smoothing=0.05,
+        ema=0.98 if steps >= 100 else 0.0,
+    )
+
+
+def adapted(recipe, facts):
+    """Returns a recipe with how own images are made to fit."""
+    return dataclasses.replace(
+        recipe, pipeline={**recipe.pipeline, "fit": facts.get("fit", "")}
+    )
+
+
+def _patch_size(shape):
+    """Returns the side of patches that cut an image in at most about 200."""
+    height, width = shape[:2]
+    fitting = [p for p in range(1, 33) if height % p == 0 and width % p == 0]
+    few = [p for p in fitting if height * width // p**2 <= 200]
+    return few[0] if few else fitting[-1]

@@ -8,6 +8,7 @@ from attention_zoo.interpret.base import class_probabilities
 from attention_zoo.interpret.images import MOST_DRAWN
 from attention_zoo.recipes.core.errors import UserError, one_line
 from attention_zoo.recipes.tasks.classification import ClassificationTask
+from attention_zoo.recipes.tasks.images import reader
 from attention_zoo.recipes.tasks.images.files import FITS, read_image
 
 FILES_AT_ONCE = 64  # to predict together
@@ -18,6 +19,26 @@ class ImagesTask(ClassificationTask):
 
     facts = {"classes": [str], "image_shape": (int, int, int)}
     needs = ("image_shape",)
+    models = ("attention_convnet", "cbam_resnet", "vision_transformer")
+
+    # === Own data ===
+
+    def add_data_arguments(self, parser):
+        reader.add_arguments(parser)
+
+    def data_options(self, args):
+        return reader.options(args)
+
+    def read_own(self, request):
+        return reader.read(request)
+
+    def recipe_for(self, model, facts):
+        return reader.recipe_for(model, facts)
+
+    def adapted(self, recipe, facts):
+        return reader.adapted(recipe, facts)
+
+    # === The command ===
 
     def add_arguments(self, parser):
         parser.add_argument(

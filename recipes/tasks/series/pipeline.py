@@ -13,12 +13,13 @@ from attention_zoo.recipes.tasks import base
 from attention_zoo.recipes.tasks.series import baselines
 from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
 from attention_zoo.recipes.tasks.series.reader import fill_gaps
-from attention_zoo.recipes.tasks.series.stamps import Step, find_step, read_stamps
+from attention_zoo.recipes.tasks.series.smoke import SMOKE_VARIATES, generate
+from attention_zoo.recipes.tasks.series.stamps import read_stamps
+from attention_zoo.recipes.tasks.series.steps import Step, find_step
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
 SPLITS = ("train", "validation", "test")
 START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
-SMOKE_VARIATES = ["load", "heat", "wind"]
 
 
 class Pipeline(base.Pipeline):
@@ -38,7 +39,8 @@ class Pipeline(base.Pipeline):
     the windows, drawn anew for each epoch), `loss` (one of `LOSSES`; with quantiles it
     is the pinball loss), `season` (steps that the naive baseline repeats),
     `interpolate` (whether gaps may be filled; their number is in the card) and
-    `linear_start` (whether the model's layer `skip` is the linear baseline, fixed).
+    `linear_start` (whether the model's layer `skip` is the linear baseline, fixed). Of
+    own data it also holds `step`, what lies between two rows.
 
     Args:
         recipe: The `Recipe`.
@@ -56,7 +58,7 @@ class Pipeline(base.Pipeline):
         self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
             self.dataset, self.variates = "generated/smoke", SMOKE_VARIATES
-            dates, self.rows = _generated(self.lookback, self.horizon)
+            dates, self.rows = generate(self.lookback, self.horizon)
         else:
             dates, self.rows = self._read(data_dir)
         self.step_seconds = self._step(dates).seconds
@@ -78,12 +80,19 @@ class Pipeline(base.Pipeline):
         """Returns the time stamps, and `{split: (T, C) values}`, of the data set."""
         builder = _data.tfds_builder(self.recipe.dataset, data_dir)
         self.dataset = builder.info.full_name
-        self.variates = _variates(builder)
+        self.source = _data.source_of(builder)
+        if self.source:
+            self.variates = list(dict(builder.info.metadata)["facts"]["variates"])
+        else:
+            self.variates = _variates(builder)
         dates, rows = [], {}
         for name in SPLITS:
             columns = _data.read_columns(builder, getattr(self.recipe, f"{name}_split"))
             dates += [date.decode() for date in columns["date"]]
-            rows[name] = np.stack([columns[v] for v in self.variates], axis=-1)
+            if self.source:
+                rows[name] = columns["values"]
+            else:
+                rows[name] = np.stack([columns[v] for v in self.variates], axis=-1)
         return dates, rows
 
     def _step(self, dates):
@@ -92,11 +101,9 @@ class Pipeline(base.Pipeline):
         def place(row):
             return f"data set '{self.dataset}', row {row}"
 
-        given = self.options.get("step")
-        step, _ = find_step(
-            read_stamps(dates, place), place, Step.parse(given) if given else None
-        )
-        return step
+        step = self.options.get("step")
+        step = Step.parse(step) if step else None
+        return find_step(read_stamps(dates, place), place, step)[0]
 
     def _fill(self):
         """Fills gaps, each split by itself, or refuses them."""
@@ -306,10 +313,12 @@ class Pipeline(base.Pipeline):
         }
 
 
-# === Checks and the smoke series ===
+# === Checks ===
 
 
-def _check_options(lookback, horizons, share, loss, season, interpolate, linear_start):
+def _check_options(
+    lookback, horizons, share, loss, season, interpolate, linear_start, step=""
+):
     """Raises `UserError` for values outside their range."""
     for name, value in (("lookback", lookback), ("season", season)):
         if value < 1:
@@ -339,21 +348,3 @@ def _variates(builder):
             f"date and numbers, and this data set has {', '.join(features)}"
         )
     return names
-
-
-def _generated(lookback, horizon):
-    """Returns hourly time stamps and a few waves in noise, for a smoke run."""
-    lengths = {
-        "train": lookback + horizon + 63,
-        "validation": horizon + 31,
-        "test": horizon + 31,
-    }
-    count = sum(lengths.values())
-    start = np.datetime64("2001-01-01T00:00:00")
-    dates = [str(start + np.timedelta64(i, "h")) for i in range(count)]
-    rng, time = np.random.default_rng(7), np.arange(count)[:, None]
-    waves = np.sin(2 * np.pi * time / np.array([24, 24, 168]) + np.arange(3))
-    values = 10 * np.arange(1, 4) + 3 * waves + rng.normal(size=(count, 3))
-    ends = np.cumsum([*lengths.values()])[:-1]
-    parts = np.split(values.astype("float32"), ends)
-    return dates, dict(zip(lengths, parts, strict=True))

@@ -7,8 +7,9 @@ import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import Table, Task
-from attention_zoo.recipes.tasks.series import reader
-from attention_zoo.recipes.tasks.series.stamps import Step
+from attention_zoo.recipes.tasks.series import own, reader
+from attention_zoo.recipes.tasks.series.columns import NOT_TAKEN
+from attention_zoo.recipes.tasks.series.steps import Step
 
 COLUMNS = (
     ("--time", "COLUMN", "the time stamps of a series; none counts the rows"),
@@ -32,6 +33,29 @@ class SeriesTask(Task):
     data_settings = (*Task.data_settings, "lookback", "horizons", "quantiles")
     lower_is_better = True
     table = "forecasts"
+    models = (
+        "attention_forecaster",
+        "autocorrelation_forecaster",
+        "inverted_transformer",
+        "patch_transformer",
+    )
+
+    # === Own data ===
+
+    def add_data_arguments(self, parser):
+        own.add_arguments(parser)
+
+    def data_options(self, args):
+        return own.options(args)
+
+    def read_own(self, request):
+        return own.read(request)
+
+    def recipe_for(self, model, facts):
+        return own.recipe_for(model, facts)
+
+    def adapted(self, recipe, facts):
+        return own.adapted(recipe, facts)
 
     # === Measures ===
 
@@ -116,7 +140,7 @@ class SeriesTask(Task):
                 f"{entry.name} takes one CSV file, received {len(args.text)}"
             )
         path, lookback = args.text[0], card["lookback"]
-        options = self.reading(args, card.get("settings", {}))
+        options = self.reading(args, card)
         series = reader.read_series(
             path, card["variates"], lookback, self._step(card), options
         )
@@ -124,21 +148,16 @@ class SeriesTask(Task):
             cells = "cell" if series.filled == 1 else "cells"
             print(f"{path}: {series.filled} empty {cells} filled", file=sys.stderr)
         for note in series.notes:
-            if not note.startswith(reader.NOT_TAKEN):  # the model says what it takes
+            if not note.startswith(NOT_TAKEN):  # the model says what it takes
                 print(f"{path}: {note}", file=sys.stderr)
         return series, series.values[None, -lookback:]
 
-    def reading(self, args, settings):
-        """Returns how a file is read: as the command line says, or as in training.
-
-        Args:
-            args: The parsed arguments.
-            settings: The recipe's settings, by the card.
-        """
-        values = {}
-        for name in ("time", "id", "time_zone", "time_format"):
-            given = getattr(args, name, None) or settings.get(name)
-            values[name] = given if isinstance(given, str) and given else None
+    def reading(self, args, card):
+        """Returns how a file is read: as the command line says, or as in training."""
+        trained = card.get("source", {}).get("options", {})
+        values = {
+            name: getattr(args, name, None) or trained.get(name) for name in own.READING
+        }
         return reader.Options(interpolate=args.interpolate, sort=args.sort, **values)
 
     def input_of(self, card):

@@ -56,6 +56,7 @@ class Pipeline(base.Pipeline):
         else:
             self._builder = _data.tfds_builder(recipe.dataset, data_dir)
             self.dataset = self._builder.info.full_name
+            self.source = _data.source_of(self._builder)
             missing = [
                 x for x in self.languages if x not in self._builder.info.features
             ]
@@ -137,7 +138,9 @@ class Pipeline(base.Pipeline):
 
     @property
     def example(self):
-        """A raw test sentence for the card, of middling length."""
+        """A raw test sentence of middling length for the card, unless private."""
+        if not self.recipe.show_examples:
+            return "..."
         return self.examples(1)[0][0]
 
     # === Training ===

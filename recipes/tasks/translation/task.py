@@ -4,6 +4,7 @@ from attention_zoo.generation.texts import is_translator
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import Table, Task
 from attention_zoo.recipes.tasks.lines import readable_arguments, warn_of_cut
+from attention_zoo.recipes.tasks.translation import reader
 from attention_zoo.recipes.tasks.translation.scores import group_names
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact match"}
@@ -19,6 +20,24 @@ class TranslationTask(Task):
         "example": str,
     }
     table = "translations"
+    models = ("rnn_translator", "transformer_translator")
+
+    # === Own data ===
+
+    def add_data_arguments(self, parser):
+        reader.add_arguments(parser)
+
+    def data_options(self, args):
+        return reader.options(args)
+
+    def read_own(self, request):
+        return reader.read(request)
+
+    def recipe_for(self, model, facts):
+        return reader.recipe_for(model, facts)
+
+    def adapted(self, recipe, facts):
+        return reader.adapted(recipe, facts)
 
     # === Measures ===
 

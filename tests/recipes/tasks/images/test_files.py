@@ -177,7 +177,10 @@ def jpeg_bytes():
 BAD = {
     "empty.png": (b"", "empty.png is empty"),
     "text.png": (b"a film", "text.png is no PNG, JPEG, WebP, BMP, GIF or TIFF image"),
-    "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing.png is no PNG"),
+    "drawing.png": (
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "drawing.png is no PNG",
+    ),
     "head.png": (png_bytes()[:20], "head.png is"),
     "cut.png": (png_bytes()[:50], "cut.png is broken: "),
     "damaged.png": (damaged_png(), "damaged.png is broken: "),
@@ -300,9 +303,7 @@ def test_explain(command, refused, entry):
 
 
 def test_no_files(refused, entry):
-    assert refused("predict", "clothes") == (
-        "clothes takes image files, received none"
-    )
+    assert refused("predict", "clothes") == ("clothes takes image files, received none")
 
 
 def test_help(capsys):
