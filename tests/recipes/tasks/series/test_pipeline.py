@@ -127,6 +127,32 @@ def test_the_model_takes_and_gives_raw_values(pipeline, core):
     assert measured == pytest.approx(pipeline.evaluate(core, "test"), rel=1e-4)
 
 
+def test_quantiles_of_a_model_rise(pipeline, tmp_path):
+    """A core may let them cross; what people load does not, after saving too."""
+    recipe = _recipe.get_recipe("attention_forecaster_climate").replace(
+        lookback=7, horizons=HORIZONS, season=3
+    )
+    own = series.Pipeline(recipe, smoke=True)
+    inputs = keras.Input((7, 3))
+    last = keras.ops.expand_dims(inputs[:, -5:], -1)
+    crossing = keras.Model(inputs, last * np.array([1, 0, -1], "float32"))
+    model = own.servable(crossing)
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    raw, _ = own.raw("test")
+    outputs = np.asarray(model(raw[:9]))
+    middle = np.broadcast_to(own.mean[:, None], outputs[..., 1:2].shape)
+    np.testing.assert_allclose(outputs[..., 1:2], middle, rtol=1e-5)
+    np.testing.assert_allclose(
+        outputs[..., 0],
+        np.minimum(raw[:9, -5:], 2 * own.mean - raw[:9, -5:]),
+        rtol=1e-4,
+    )
+    assert (np.diff(outputs) >= 0).all()
+    crossed, sorted_ = own.evaluate(crossing, "test"), own.evaluate(model, "test")
+    assert crossed == pytest.approx(sorted_, rel=1e-4)
+
+
 @pytest.mark.parametrize("kind", losses.LOSSES)
 def test_the_loss(kind):
     rng = np.random.default_rng(0)
@@ -236,7 +262,7 @@ def test_bad_values(change, message):
 
 
 def test_gaps_are_filled_on_demand_alone(monkeypatch, capsys):
-    generated = series._generated
+    generated = series.generate
 
     def with_gaps(*arguments):
         dates, rows = generated(*arguments)
@@ -244,7 +270,7 @@ def test_gaps_are_filled_on_demand_alone(monkeypatch, capsys):
         rows["test"][-1, 2] = np.nan
         return dates, rows
 
-    monkeypatch.setattr(series, "_generated", with_gaps)
+    monkeypatch.setattr(series, "generate", with_gaps)
     with pytest.raises(UserError, match="has gaps .*--set interpolate=true"):
         series.Pipeline(RECIPE, smoke=True)
     pipeline = series.Pipeline(RECIPE.replace(interpolate=True), smoke=True)
