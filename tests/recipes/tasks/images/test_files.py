@@ -313,3 +313,34 @@ def test_help(capsys):
         out = " ".join(capsys.readouterr().out.split())
         assert "FILE.png" in out
         assert "--resize" in out
+
+
+def test_four_and_two_channels(capsys):
+    """A model of four channels gets the transparent one as it is."""
+    colour = draw((7, 5, 4))
+    np.testing.assert_array_equal(read(save("x.png", colour), (7, 5, 4)), colour)
+    opaque = read(save("x.png", colour[..., :3]), (7, 5, 4))
+    np.testing.assert_array_equal(opaque[..., :3], colour[..., :3])
+    assert (opaque[..., 3] == 255).all()
+    assert read(save("x.png", draw()), (7, 5, 2))[..., 1].min() == 255
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match="no image file has 5 channels"):
+        read("x.png", (7, 5, 5))
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "gif", "tiff"])
+def test_other_files(ending):
+    more = {"lossless": True} if ending == "webp" else {}
+    grey = draw()
+    np.testing.assert_array_equal(read(save(f"x.{ending}", grey, **more)), grey)
+
+
+def test_dark_sixteen_bits_and_fractions_are_said(capsys):
+    save("x.png", draw().astype("uint16"))
+    assert read("x.png").max() <= 1
+    assert capsys.readouterr().err == (
+        f"x.png: its 16 bits go up to {draw().max()} of 65535, which is nearly black\n"
+    )
+    save("x.tiff", (draw() / 255).astype("float32"))
+    np.testing.assert_array_equal(read("x.tiff"), draw())
+    assert "values up to 1 are taken as shares of 255" in capsys.readouterr().err
