@@ -110,7 +110,8 @@ class SeriesExplanation(Explanation):
         """Returns a layer's weights by lag, variate or feature, or None."""
         weights = np.asarray(record.weights, dtype="float32")
         rows, steps, variates = self.inputs.shape
-        if weights.ndim == 4 and weights.shape[2:] == (variates, variates):
+        square = (rows, *weights.shape[1:2], variates, variates)
+        if weights.shape == square:
             self._kinds[name] = "variates"
             return weights.mean(axis=1)
         weights_are = getattr(record.layer, "weights_are", None)

@@ -236,7 +236,7 @@ def _lookback(season, horizon, rows):
 def _config(model, lookback, season):
     """Returns the arguments of a model that follow look-back and season."""
     divisors = [d for d in range(1, lookback + 1) if lookback % d == 0]
-    stride = max(d for d in divisors if d <= 8)
+    stride = max(d for d in divisors if d <= max(1, min(8, lookback // 6)))
     segment = max((d for d in divisors[:-1] if d <= max(2, season)), default=1)
     trend = min(25, lookback)
     heads = {"num_heads": 4, "dropout": 0.2}

@@ -61,6 +61,18 @@ def test_lags_of_a_model_of_one_variate_at_a_time():
     np.testing.assert_allclose(lags, np.repeat(tokens, 3, axis=-1) / 3, rtol=1e-5)
 
 
+def test_as_many_patches_as_variates():
+    """Two patches of two variates, one variate at a time, are of lags all the same."""
+    model = attention_zoo.create(
+        "patch_transformer", lookback=8, horizon=3, num_variates=2, patch_length=8,
+        stride=8, num_layers=1, num_heads=1, width=4,
+    )  # fmt: skip
+    inputs = np.random.default_rng(1).normal(size=(3, 8, 2)).astype("float32")
+    explanation = attention_zoo.explain(model, inputs)
+    assert explanation.kind_of(explanation.default_layer) == "lags"
+    assert explanation.occlusion().moves.shape == (3, 2, 2)
+
+
 def test_hiding_time_finds_the_steps_that_count():
     weights = np.tile([0.1, 0.7, 0.1, 0.1], (2 * C, 1, 1, 1))
     inputs = draw()

@@ -94,8 +94,8 @@ def test_what_is_converted_is_counted():
     assert records.notes == [
         "converted: 3 grey to colour, 1 16 bits to 8, 1 transparent parts are taken as "
         "white, 1 resized, 1 turned upright",
-        f"set/a/wide.png: its 16 bits go up to {draw(3).max() * 4} of 65535, which is "
-        "nearly black",
+        f"set/a/wide.png: its 16 bits go up to {4 * int(draw(3).max())} of 65535, "
+        "which is nearly black",
     ]
     places = [records.place(i) for i in range(6)]
     clear = records.example(places.index("set/b/clear.png"))["image"]
@@ -176,12 +176,8 @@ def test_training_and_predicting(command, empty_folder):
             save(f"set/{label}/{i}.png", pixels)
     options = ["--data", "set", "--epochs", "1", "--data-dir", "tfds", "--name", "mine"]
     small = [
-        "--set",
-        "depth=8",
-        "--set",
-        "width=4",
-        "--set",
-        "attention=squeeze_excite",
+        f"--set={x}"
+        for x in ("depth=8", "width=4", "attention=efficient_channel_attention")
     ]
     size = ["--image-size", "6", "8", "--pad"]
     code, out, err = command("train", "cbam_resnet", *options, *small, *size)
