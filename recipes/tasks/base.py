@@ -7,6 +7,7 @@ import keras
 
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.tasks.own_data import TrainsOnOwnData
 
 
 class Table(NamedTuple):
@@ -17,7 +18,7 @@ class Table(NamedTuple):
     order: tuple = ()  # tables of one document stand in this order
 
 
-class Task:
+class Task(TrainsOnOwnData):
     """One kind of task, as the command, the cards and the tables see it.
 
     A kind is a folder of `recipes/tasks/`. Its `task.py` holds a subclass and one
@@ -35,7 +36,6 @@ class Task:
             model is measured.
         lower_is_better: Whether a small measure is a good one.
         table: The table of README.md that lists the trained models, by its mark.
-        models: Names of the models of the zoo that can be trained on own data.
     """
 
     facts: dict[str, Any] = {}
@@ -43,7 +43,6 @@ class Task:
     data_settings: tuple = ("dataset", "test_split")
     lower_is_better = False
     table = "results"
-    models: tuple = ()
 
     @property
     def kind(self):
@@ -64,53 +63,6 @@ class Task:
         """
         module = importlib.import_module(f"{self.package}.pipeline")
         return module.Pipeline(recipe, data_dir=data_dir, smoke=smoke)
-
-    # === Own data ===
-
-    def add_data_arguments(self, parser):
-        """Adds the options that say how own data of this kind are read.
-
-        `--data`, `--validation`, `--test` and `--label` are there already. An option
-        of two kinds is added by both: the second one is ignored.
-        """
-
-    def data_options(self, args):
-        """Returns the dict of the options that decide what is read.
-
-        Args:
-            args: The parsed arguments, see `add_data_arguments`.
-        """
-        return {}
-
-    def read_own(self, request):
-        """Returns the `Records` of own data, or raises `UserError` in one line.
-
-        Args:
-            request: The `attention_zoo.recipes.datasets.own.Request`, whose `options`
-                are `data_options`.
-        """
-        raise UserError(f"models of the kind {self.kind} cannot be trained on own data")
-
-    def recipe_for(self, model, facts):
-        """Returns the `Recipe` of a model on own data, with defaults that follow them.
-
-        Name and data set are filled in by the caller.
-
-        Args:
-            model: Name of a model out of `models`.
-            facts: What `Records.facts` returned of the training rows. May be empty,
-                for the names and the types of the settings alone.
-        """
-        raise NotImplementedError
-
-    def adapted(self, recipe, facts):
-        """Returns a recipe with the settings that own data ask for.
-
-        Args:
-            recipe: The `Recipe`, made for other data.
-            facts: As in `recipe_for`.
-        """
-        return recipe
 
     # === Measures ===
 
