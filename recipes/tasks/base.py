@@ -247,7 +247,6 @@ class Pipeline:
     dataset: str
     shows_attention = True
     JIT_COMPILE = False  # on a CPU it took longer than it saved for all kinds
-
     source: dict | None = None
 
     def __init__(self, recipe, data_dir=None, smoke=False):
