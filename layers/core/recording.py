@@ -9,7 +9,7 @@ import numpy as np
 
 from attention_zoo.layers.core.recording_keras import watch_keras_layers
 
-_RECORDS: contextvars.ContextVar["_Records | _Tensors | None"] = contextvars.ContextVar(
+_RECORDS: contextvars.ContextVar[list | None] = contextvars.ContextVar(
     "attention_records", default=None
 )
 
@@ -30,14 +30,6 @@ class AttentionRecord:
     layer: keras.layers.Layer
     weights: np.ndarray
     path: str = ""
-
-
-class _Records(list):
-    """The records of one block, and the layers whose weights had no values yet."""
-
-    def __init__(self):
-        super().__init__()
-        self.unseen: dict = {}  # id of a layer -> its name and the error
 
 
 class _Tensors(list):
@@ -64,8 +56,8 @@ def record_attention():
         A list that fills with `AttentionRecord`s in the order of the calls.
 
     Raises:
-        RuntimeError: If a layer ran only inside a function that is being compiled,
-            where weights have no values; call `model(inputs)` instead of
+        RuntimeError: If a layer runs inside a function that is being compiled, where
+            weights have no values; call `model(inputs)` instead of
             `model.predict(inputs)`.
 
     Example:
@@ -79,19 +71,13 @@ def record_attention():
     assert np.allclose(records[0].weights.sum(axis=-1), 1)
     ```
     """
-    records = _Records()
+    records: list = []
     token = _RECORDS.set(records)
     try:
-        with watch_keras_layers(recording, record):
+        with watch_keras_layers(_wanted, record):
             yield records
     finally:
         _RECORDS.reset(token)
-    for name, error in records.unseen.values():
-        raise RuntimeError(
-            "`record_attention` sees eager calls only, and "
-            f"'{name}' was called inside a compiled function. Call "
-            "`model(inputs)` instead of `model.predict(inputs)`."
-        ) from error
 
 
 @contextlib.contextmanager
@@ -104,7 +90,7 @@ def trace_attention():
     records = _Tensors()
     token = _RECORDS.set(records)
     try:
-        with watch_keras_layers(recording, record, in_graph=lambda: True):
+        with watch_keras_layers(_wanted, record, in_graph=lambda: True):
             yield records
     finally:
         _RECORDS.reset(token)
@@ -113,6 +99,10 @@ def trace_attention():
 def recording():
     """Whether a recorder is open, so that weights are wanted."""
     return _RECORDS.get() is not None
+
+
+def _wanted():
+    return recording() and not building()
 
 
 @contextlib.contextmanager
@@ -128,7 +118,7 @@ def pause_recording():
 def record(layer, weights):
     """Hands `weights` to the open recorder; does nothing when there is none."""
     records = _RECORDS.get()
-    if records is None or isinstance(weights, keras.KerasTensor):
+    if records is None or isinstance(weights, keras.KerasTensor) or building():
         return
     if isinstance(records, _Tensors):
         records.append((layer, weights))
@@ -136,8 +126,15 @@ def record(layer, weights):
     try:
         array = keras.ops.convert_to_numpy(weights)
     except (NotImplementedError, TypeError) as error:
-        # Keras traces a layer to build it; the call that follows has values.
-        records.unseen[id(layer)] = layer.name, error
-        return
-    records.unseen.pop(id(layer), None)
+        raise RuntimeError(
+            "`record_attention` sees eager calls only, and "
+            f"'{layer.name}' was called inside a compiled function. Call "
+            "`model(inputs)` instead of `model.predict(inputs)`."
+        ) from error
     records.append(AttentionRecord(layer.name, layer, array, layer.path or layer.name))
+
+
+def building():
+    """Whether Keras calls layers with made-up inputs, to build them."""
+    with keras.SymbolicScope() as scope:
+        return scope.original_scope is not None

@@ -7,7 +7,14 @@ models it accepts; `attention_zoo.interpret.registry` lists them.
 import keras
 import numpy as np
 
+from attention_zoo.interpret.html import fragment, page, picture
+from attention_zoo.interpret.methods.faithfulness import Faithfulness, curves
+from attention_zoo.interpret.methods.gradient import saliency
+from attention_zoo.interpret.methods.gradient_x_input import gradient_times_input
+from attention_zoo.interpret.methods.integrated_gradients import integrated_gradients
+from attention_zoo.interpret.methods.ranks import rank_correlation
 from attention_zoo.layers import record_attention
+from attention_zoo.layers.core.recording_keras import LAYERS as KERAS_LAYERS
 
 
 class NoAttentionError(ValueError):
@@ -27,8 +34,11 @@ class Explanation:
             calls, to `AttentionRecord`s with the weights as the layer used them.
         mask: Boolean array `(B, T)`, False where there is padding.
         class_names: List of `C` strings. Defaults to `None`, numbers.
+        method: String, a key of `METHODS`. Defaults to `"attention"`.
 
     Attributes:
+        attributions: Array of what the method says of each position, in the shape that
+            the subclass documents; None for `"attention"`, which `weights` holds.
         weights: Dict from layer name to an array `(B, T)`: the weight of each
             position, as `position_weights` reduces what the layer used. Padding
             has none.
@@ -47,29 +57,39 @@ class Explanation:
 
     takes = ""  # the inputs of the models that it explains, for an error message
     needs = "one weight per position of the input"
+    methods = ("attention",)  # those that the kind of input has
 
-    def __init__(self, model, predictions, records, mask, class_names=None):
+    def __init__(
+        self, model, predictions, records, mask, class_names=None, method="attention"
+    ):
         self.model = model
         self.predictions = predictions
         self.records = records
         self.mask = mask
         self.class_names = class_names
+        self.method = method
         self.weights = self._named_weights()
-        if not self.weights:
-            shapes = {name: r.weights.shape for name, r in records.items()}
+        if not self.weights and method == "attention":
             raise NoAttentionError(
-                f"`explain` needs an attention layer with {self.needs}. "
-                f"Received: weights of the shapes {shapes}, inputs of the shape "
+                f"`explain` needs an attention layer with {self.needs}; gradient "
+                f"methods, such as method='integrated_gradients', need none. "
+                f"Received: {_looked_at(model, records)}, inputs of the shape "
                 f"{mask.shape}"
             )
+        self.attributions = None if method == "attention" else self._attributions()
 
     @staticmethod
-    def accepts(model):
-        """Returns whether this class explains a model, judged by its inputs alone."""
+    def accepts(model, inputs=None):
+        """Returns whether this class explains a model, judged by its inputs alone.
+
+        Args:
+            model: The model.
+            inputs: A batch for it, which counts for models that are no graph.
+        """
         raise NotImplementedError
 
     @classmethod
-    def of(cls, model, inputs, class_names=None, vocabulary=None):
+    def of(cls, model, inputs, class_names=None, vocabulary=None, method="attention"):
         """Calls a model and returns the explanation of its predictions.
 
         Args:
@@ -78,13 +98,29 @@ class Explanation:
             class_names: List of strings, the names of the classes. Defaults to `None`.
             vocabulary: List of strings with the word of each token id, for text models
                 that take token ids. Defaults to `None`.
+            method: String, one of the class's `methods`. Defaults to `"attention"`.
         """
+        raise NotImplementedError
+
+    def _attributions(self):
+        """Returns the array `attributions`. Each kind of input has its own."""
+        raise NotImplementedError
+
+    def _part_scores(self, layer_name):
+        """Returns a list with an array `(P,)` for each input: the scores of parts."""
+        raise ValueError(
+            "`faithfulness` is for classifiers of texts and images and for forecasters "
+            f"of series. Received: model={self.model.name!r}"
+        )
+
+    def _part_outputs(self, index, keep, batch_size):
+        """Returns the output `(N,)` of an input with the parts in `keep` `(N, P)`."""
         raise NotImplementedError
 
     def _named_weights(self):
         """Returns the dict `weights`. A kind of input may have another form of it."""
         found = {
-            name: _weights_by_position(record.weights, self.mask)
+            name: _weights_by_position(record, self.mask)
             for name, record in self.records.items()
         }
         return {name: w for name, w in found.items() if w is not None}
@@ -137,6 +173,80 @@ class Explanation:
         name = self.class_names[best] if self.class_names else f"class {best}"
         return f"{name} ({row[best]:.3f})"
 
+    def faithfulness(self, layer_name=None, batch_size=64):
+        """Measures whether the explanation tells what the output hung on.
+
+        Parts of the input, such as words, are taken away, the ones with the highest
+        score first, and the model predicts again; parts are hidden as `occlusion`
+        hides them. Compare methods by it on inputs like those that matter.
+
+        Args:
+            layer_name: A key of `weights`, to measure the attention of that layer.
+                Defaults to `None`, the explanation's own method.
+            batch_size: Integer, inputs per call of the model. Defaults to `64`.
+
+        Returns:
+            A `Faithfulness` with an array `(B,)` for each measure.
+
+        References:
+            - [DeYoung et al., 2020](https://arxiv.org/abs/1911.03429)
+            - [Samek et al., 2017](https://arxiv.org/abs/1509.06321)
+        """
+        measures = []
+        for b, scores in enumerate(self._part_scores(layer_name)):
+
+            def output_of(keep, b=b):
+                return self._part_outputs(b, keep, batch_size)
+
+            one_gone = ~np.eye(len(scores), dtype=bool)
+            correlation = np.nan
+            if len(scores):
+                whole = np.ones((1, len(scores)), bool)
+                outputs = output_of(np.concatenate([whole, one_gone]))
+                moves = np.abs(outputs[0] - outputs[1:])
+                correlation = rank_correlation(moves, np.abs(scores))
+            measures.append((*curves(scores, output_of), correlation))
+        return Faithfulness(*np.asarray(measures).T)
+
+    def to_html(self, layer_name=None):
+        """Returns the explanation as one HTML page that needs no other file.
+
+        Args:
+            layer_name: A key of `weights`, to show the attention of that layer.
+                Defaults to `None`, the explanation's own method.
+
+        Returns:
+            A string.
+        """
+        return page(self._html_title(layer_name), self._html_body(layer_name))
+
+    def save_html(self, path, layer_name=None):
+        """Writes `to_html` to a file.
+
+        Args:
+            path: Path of the file.
+            layer_name: As `to_html` takes it. Defaults to `None`.
+        """
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.to_html(layer_name))
+
+    def _repr_html_(self):
+        return fragment(self._html_title(None), self._html_body(None))
+
+    def _shows_attention(self, layer_name):
+        """Returns whether attention is shown, of a layer that is named or by method."""
+        return layer_name is not None or self.method == "attention"
+
+    def _html_title(self, layer_name):
+        if self._shows_attention(layer_name):
+            return f"attention of {layer_name or self.default_layer}"
+        return self.method
+
+    def _html_body(self, layer_name):
+        """Returns the inner HTML: the picture, unless a kind of input has better."""
+        lines = [self.verdict(b) for b in range(len(self))]
+        return picture(self.plot(layer_name), lines)
+
     def to_text(self, layer_name=None):
         """Returns the explanation for a terminal. Each kind of input has its own."""
         raise NotImplementedError
@@ -155,8 +265,9 @@ def predict_with_attention(model, inputs):
 
     Returns:
         A pair: an array `(B, C)`, with both classes where the model has one sigmoid
-        output; and a dict of layer name to `AttentionRecord`. A layer that is called
-        again counts on: `attention`, `attention_2`.
+        output; and a dict to `AttentionRecord` from where the layer stands in the
+        model, as in `block_0/attention`. A layer that is called again counts on:
+        `attention`, `attention_2`.
     """
     outputs, records = call_with_attention(model, inputs)
     return class_probabilities(outputs), records
@@ -169,12 +280,13 @@ def call_with_attention(model, inputs):
     """
     with record_attention() as calls:
         outputs = model(inputs, training=False)
-    records = {}
+    records: dict = {}
     for record in calls:
-        name, count = record.layer_name, 1
+        path = record.path.removeprefix(f"{model.name}/")
+        name, count = path, 1
         while name in records:
             count += 1
-            name = f"{record.layer_name}_{count}"
+            name = f"{path}_{count}"
         records[name] = record
     return keras.ops.convert_to_numpy(outputs), records
 
@@ -220,21 +332,97 @@ def position_weights(weights):
     return weights
 
 
-def _weights_by_position(weights, mask):
+def _weights_by_position(record, mask):
     """Returns the weights `(B, T)` of positions, or None where they are of others.
 
     One column more than there are positions is the layer's own sentinel, its last. A
-    layer that gives padding a weight looks at something else, a memory for instance.
+    layer that gives padding a weight looks at something else, a memory for instance;
+    Keras's own may do so for want of a mask, and then padding is left out.
     """
+    weights = record.weights
     rows, length = mask.shape
     fits = weights.ndim in (2, 3, 4) and len(weights) == rows
     if not fits or weights.shape[-1] - length not in (0, 1):
         return None
+    if isinstance(record.layer, KERAS_LAYERS):
+        if weights.shape[-1] != length:
+            return None
+        if weights.shape[-2] == length:  # what padding looks at counts for nothing
+            weights = weights * mask.reshape(rows, *[1] * (weights.ndim - 3), length, 1)
+        return position_weights(weights) * mask
     reduced = position_weights(weights)[:, :length]
     return None if reduced[~mask].any() else reduced
 
 
-def only_input(model):
-    """Returns the symbolic input of a model, or None if it has several or none."""
-    tensors = keras.tree.flatten(model.inputs or [])
+def _looked_at(model, records):
+    """Returns in words which layers of a model were looked at."""
+    if records:
+        shapes = {name: r.weights.shape for name, r in records.items()}
+        return f"weights of the shapes {shapes}"
+    names = [layer.name for layer in getattr(model, "layers", [])]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"no attention layer among {names[:12]}{more}"
+
+
+def predict_batch(model, batch):
+    """Returns the outputs of one batch; a model that is no graph is called as it is."""
+    if getattr(model, "inputs", None):
+        return model.predict_on_batch(batch)
+    return keras.ops.convert_to_numpy(model(batch, training=False))
+
+
+def by_gradient(method, features, baseline=0.0):
+    """Returns what a gradient method says of each position of `Features`.
+
+    Args:
+        method: `"gradient"`, `"gradient_x_input"` or `"integrated_gradients"`.
+        features: The `Features`.
+        baseline: Array that stands for nothing. Defaults to zero.
+    """
+    if method == "gradient":
+        return saliency(features.gradient())
+    if method == "gradient_x_input":
+        return gradient_times_input(features.gradient(), features.values, baseline)
+    return integrated_gradients(features.gradient, features.values, baseline)
+
+
+def needs_weights(explanation, weights, gradients=None):
+    """Checks that there are attention weights for a method, and that they matter.
+
+    Raises:
+        NoAttentionError: If there are none.
+    """
+    if not weights:
+        raise NoAttentionError(
+            f"method={explanation.method!r} needs attention weights of positions. "
+            f"Received: {_looked_at(explanation.model, explanation.records)}. Gradient "
+            "methods, such as method='integrated_gradients', need none"
+        )
+    if gradients is not None and not any(one.any() for one in gradients):
+        raise NoAttentionError(
+            f"method={explanation.method!r} needs attention layers whose output is "
+            "computed from the weights that they record. Received: "
+            f"model={explanation.model.name!r}, whose output has no gradient by them"
+        )
+
+
+def only_input(model, inputs=None):
+    """Returns the symbolic input of a model, or None if it has several or none.
+
+    Args:
+        model: The model.
+        inputs: A batch, which tells of the input where the model is no graph. Defaults
+            to `None`.
+    """
+    declared = getattr(model, "inputs", None)
+    if declared is None and inputs is not None:
+        if isinstance(inputs, (str, bytes)):
+            return keras.KerasTensor((None,), dtype="string")
+        try:
+            array = np.asarray(inputs)
+        except ValueError:
+            return None
+        dtype = "string" if array.dtype.kind in "USOT" else str(array.dtype)
+        return keras.KerasTensor((None, *array.shape[1:]), dtype=dtype)
+    tensors = keras.tree.flatten(declared or [])
     return tensors[0] if len(tensors) == 1 else None

@@ -7,7 +7,7 @@ which are the patches of an image row by row.
 import keras
 import numpy as np
 
-from attention_zoo.interpret.text import all_layers
+from attention_zoo.interpret.features import all_layers
 
 SHADES = " .:-=+*#%@"  # of `shaded`, from light to heavy
 MOST_CELLS = 28  # rows or columns of a map in `shaded`

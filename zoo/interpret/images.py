@@ -8,10 +8,14 @@ import numpy as np
 
 from attention_zoo.interpret.base import (
     Explanation,
+    by_gradient,
     class_probabilities,
+    needs_weights,
     only_input,
+    predict_batch,
     predict_with_attention,
 )
+from attention_zoo.interpret.features import Features, class_score, last_map
 from attention_zoo.interpret.image_maps import (
     map_sizes,
     patch_means,
@@ -22,7 +26,12 @@ from attention_zoo.interpret.image_maps import (
     token_grid,
     upsample,
 )
-from attention_zoo.interpret.text import rank_correlation
+from attention_zoo.interpret.methods.attention_x_gradient import (
+    attention_times_gradient,
+)
+from attention_zoo.interpret.methods.grad_cam import grad_cam
+from attention_zoo.interpret.methods.ranks import rank_correlation
+from attention_zoo.interpret.methods.rollout import rollout
 
 MOST_DRAWN = 24  # images in a picture
 PATCHES = 7  # along the shorter side of an image, which `occlusion` hides in turn
@@ -56,6 +65,9 @@ class ImageExplanation(Explanation):
             the image, the mean over heads and over those positions that look.
             `"channels"`, `(B, C)`: a gate for each channel.
             `"branches"`, `(B, M)` or `(B, M, C)`: the share of each branch.
+        attributions: Array `(B, H, W)` of what the method says of each pixel: for a
+            signed method above 0 where it speaks for the predicted class. None for
+            `"attention"`.
         inputs: Array `(B, H, W, C)` of pixels.
 
     Example:
@@ -72,15 +84,26 @@ class ImageExplanation(Explanation):
     """
 
     needs = "weights of positions, of channels or of branches"
+
     takes = "images (B, H, W, C)"
+    methods = (
+        "attention",
+        "rollout",
+        "attention_x_gradient",
+        "gradient",
+        "gradient_x_input",
+        "integrated_gradients",
+        "occlusion",
+        "grad_cam",
+    )
 
     @staticmethod
-    def accepts(model):
-        tensor = only_input(model)
+    def accepts(model, inputs=None):
+        tensor = only_input(model, inputs)
         return tensor is not None and len(tensor.shape) == 4
 
     @classmethod
-    def of(cls, model, inputs, class_names=None, vocabulary=None):
+    def of(cls, model, inputs, class_names=None, vocabulary=None, method="attention"):
         if vocabulary is not None:
             raise ValueError(
                 "`explain` takes a `vocabulary` for token ids alone, and "
@@ -98,9 +121,13 @@ class ImageExplanation(Explanation):
                 count += 1
                 name = f"{place}_{count}"
             named[name] = record
-        names = None if class_names is None else list(class_names)
         return cls(
-            model, images, predictions=predictions, records=named, class_names=names
+            model,
+            images,
+            predictions=predictions,
+            records=named,
+            class_names=None if class_names is None else list(class_names),
+            method=method,
         )
 
     def __init__(self, model, inputs, **kwargs):
@@ -108,6 +135,112 @@ class ImageExplanation(Explanation):
         self._kinds: dict = {}
         mask = np.ones(inputs.shape[:3], bool)
         super().__init__(model, mask=mask, **kwargs)
+
+    def _attributions(self):
+        size = self.inputs.shape[1:3]
+        if self.method == "occlusion":
+            patch = default_patch(size)
+            moves = self._moves(patch, 64)
+            return np.repeat(np.repeat(moves, patch, 1), patch, 2)[
+                :, : size[0], : size[1]
+            ]
+        if self.method == "rollout":
+            layers = [r.weights for r in self.records.values()]
+            layers, grid = self._token_layers(layers)
+            needs_weights(self, layers)
+            return self._from_tokens(rollout, grid, layers)
+        features = self._features()
+        if self.method == "attention_x_gradient":
+            _, weights, gradients = features.attention_gradients(lambda _: True)
+            layers, grid = self._token_layers(weights)
+            gradients, _ = self._token_layers(gradients)
+            needs_weights(self, layers, gradients)
+            return self._from_tokens(attention_times_gradient, grid, layers, gradients)
+        if self.method == "grad_cam":
+            return upsample(grad_cam(features.values, features.gradient()), size)
+        baseline = features.values.mean(axis=(1, 2), keepdims=True)
+        return by_gradient(self.method, features, baseline)
+
+    def _features(self):
+        """Returns the `Features` by which this method takes its gradient."""
+        batch = keras.ops.convert_to_tensor(self.inputs)
+        score = class_score(self.predictions.argmax(axis=-1))
+        if self.method == "grad_cam":
+            layer = last_map(self.model, batch)
+            if layer is None:
+                raise ValueError(
+                    "method='grad_cam' expects a model with a map (B, h, w, C) inside. "
+                    f"Received: model={self.model.name!r}"
+                )
+            kind = (type(layer),)
+            return Features(self.model, batch, score, kind, lambda own, _: own is layer)
+        if self.inputs.dtype.kind == "f":
+            return Features(self.model, self.inputs, score)
+        kinds = (keras.layers.Rescaling, keras.layers.Normalization)
+        features = Features(self.model, batch, score, kinds)
+        if features.values is None:
+            raise ValueError(
+                f"method={self.method!r} expects a model of whole pixels to begin with "
+                "a `Rescaling` or `Normalization` layer, at whose output the gradient "
+                f"is taken. Received: model={self.model.name!r}"
+            )
+        return features
+
+    def _token_layers(self, layers):
+        """Returns attention `(B, H, N, N)` among patches, and the `(h, w)` of these."""
+        found, grid = [], None
+        for weights in layers:
+            if weights.ndim not in (3, 4) or weights.shape[-2] != weights.shape[-1]:
+                continue
+            for extra in (0, 1):
+                fits = token_grid(weights.shape[-1] - extra, self.inputs.shape[1:3], [])
+                if fits is not None and len(weights) == len(self):
+                    grid = (fits, extra)
+                    found.append(weights)
+                    break
+        count = found[-1].shape[-1] if found else 0
+        return [one for one in found if one.shape[-1] == count], grid
+
+    def _from_tokens(self, method, grid, *layers):
+        """Returns what a method says of patches, in the size of the images."""
+        size, extra = grid
+        mask = np.ones((len(self), size[0] * size[1] + extra), bool)
+        if extra:  # the answer is read off a class token, the first of all
+            pooling = np.zeros(mask.shape)
+            pooling[:, 0] = 1
+            layers = [[*one, pooling] for one in layers]
+        found = method(*layers, mask)[:, extra:].reshape(-1, *size)
+        return upsample(found, self.inputs.shape[1:3])
+
+    def _part_scores(self, layer_name):
+        if self._shows_attention(layer_name):
+            scores = self.maps(layer_name, "nearest")
+        else:
+            scores = self.attributions
+        patch = default_patch(self.inputs.shape[1:3])
+        return list(patch_means(scores, patch).reshape(len(self), -1))
+
+    def _part_outputs(self, index, keep, batch_size):
+        height, width = self.inputs.shape[1:3]
+        patch = default_patch((height, width))
+        image, best = self.inputs[index], int(self.predictions[index].argmax())
+        rows = -(-height // patch)
+        grey = self._grey()[index]
+        found = []
+        for start in range(0, len(keep), batch_size):
+            part = keep[start : start + batch_size].reshape(
+                -1, rows, -(-width // patch)
+            )
+            part = np.repeat(np.repeat(part, patch, 1), patch, 2)[:, :height, :width]
+            hidden = np.where(part[..., None], image, grey).astype(image.dtype)
+            outputs = class_probabilities(predict_batch(self.model, hidden))
+            found.append(outputs[:, best])
+        return np.concatenate(found)
+
+    def _grey(self):
+        """Returns the mean colour `(B, C)` of each image."""
+        grey = self.inputs.mean(axis=(1, 2))
+        return grey.round() if self.inputs.dtype.kind in "iu" else grey
 
     def _named_weights(self):
         places = places_of_layers(self.model)
@@ -129,9 +262,11 @@ class ImageExplanation(Explanation):
         else the last of all.
         """
         maps = [name for name in self.weights if self.kind_of(name) == "positions"]
-        layers = {name: self.records[name].layer for name in maps}
-        learned = [n for n in maps if getattr(layers[n], "score", "") is not None]
+        learned = [n for n in maps if self._score_of(n) is not None]
         return (learned or maps or list(self.weights))[-1]
+
+    def _score_of(self, name):
+        return getattr(self.records[name].layer, "score", "")
 
     def kind_of(self, layer_name):
         """Returns `"positions"`, `"channels"` or `"branches"`."""
@@ -173,6 +308,12 @@ class ImageExplanation(Explanation):
             layer_name: A key of `weights`. Defaults to `default_layer`.
             count: Integer, how many channels or branches. Defaults to `5`.
         """
+        if not self._shows_attention(layer_name):
+            lines = []
+            for b, found in enumerate(self.attributions):
+                lines.append(f"{b + 1}. {self.verdict(b)}")
+                lines += [f"   {line}" for line in shaded(found)]
+            return "\n".join(lines)
         layer_name = layer_name or self.default_layer
         kind, lines = self.kind_of(layer_name), []
         for b, weights in enumerate(self._flat(layer_name)):
@@ -205,6 +346,8 @@ class ImageExplanation(Explanation):
         """
         from matplotlib.figure import Figure
 
+        if not self._shows_attention(layer_name):
+            return self._plot_attributions(max_inputs)
         layer_name = layer_name or self.default_layer
         self.weights_of(layer_name)
         heat, bars = self._pair(layer_name)
@@ -231,6 +374,24 @@ class ImageExplanation(Explanation):
                 low, high = self.weights[heat][b].min(), self.weights[heat][b].max()
                 titled.set_xlabel(f"{low:.3g} to {high:.3g}", fontsize=7)
         figure.suptitle(f"attention weights of {heat or bars}", fontsize=9)
+        return figure
+
+    def _plot_attributions(self, max_inputs):
+        """Draws images, and beside them what the method says of their pixels."""
+        from matplotlib.figure import Figure
+
+        shown = min(len(self), max_inputs)
+        figure = Figure(figsize=(4.8, 2.4 * shown + 0.4), layout="constrained")
+        for b, row in enumerate(figure.subplots(shown, 2, squeeze=False)):
+            for axes in row:
+                _draw_image(axes, self.inputs[b])
+            found = self.attributions[b]
+            top = max(np.abs(found).max(), 1e-12)
+            signed = {"cmap": "PuOr_r", "vmin": -top, "vmax": top}
+            style = signed if found.min() < 0 else {"cmap": "inferno"}
+            row[1].imshow(found, alpha=0.7, **style)
+            row[1].set_title(self.verdict(b), fontsize=9, parse_math=False)
+        figure.suptitle(self.method, fontsize=9)
         return figure
 
     def _pair(self, layer_name):
@@ -269,14 +430,14 @@ class ImageExplanation(Explanation):
             nothing = np.zeros((len(self), 0, 0), dtype="float32")
             return ImageOcclusion(nothing, np.full(len(self), np.nan))
         if patch is None:
-            patch = max(1, min(self.inputs.shape[1:3]) // PATCHES)
+            patch = default_patch(self.inputs.shape[1:3])
         if not isinstance(patch, int) or patch < 1:
             raise ValueError(
                 "Invalid value for argument `patch`. Expected a positive integer. "
                 f"Received: patch={patch!r}"
             )
         seen = patch_means(self.maps(layer_name, "nearest"), patch)  # (B, P, Q)
-        moves = self._moves(patch, batch_size).reshape(seen.shape)
+        moves = self._moves(patch, batch_size)
         correlation = [
             rank_correlation(np.abs(move).ravel(), weights.ravel())
             for move, weights in zip(moves, seen, strict=True)
@@ -284,11 +445,9 @@ class ImageExplanation(Explanation):
         return ImageOcclusion(moves, np.asarray(correlation))
 
     def _moves(self, patch, batch_size):
-        """Returns by how much the probability falls without each patch, flat."""
+        """Returns by how much the probability falls without each patch, `(B, P, Q)`."""
         height, width = self.inputs.shape[1:3]
-        grey = self.inputs.mean(axis=(1, 2))  # (B, C)
-        if self.inputs.dtype.kind in "iu":
-            grey = grey.round()
+        grey = self._grey()
         places = [
             (b, top, left)
             for b in range(len(self))
@@ -302,18 +461,24 @@ class ImageExplanation(Explanation):
             hidden = self.inputs[rows]
             for image, (b, top, left) in zip(hidden, part, strict=True):
                 image[top : top + patch, left : left + patch] = grey[b]
-            outputs = class_probabilities(self.model.predict_on_batch(hidden))
+            outputs = class_probabilities(predict_batch(self.model, hidden))
             whole = self.predictions[rows]
             best = whole.argmax(axis=-1)[:, None]
             fall = np.take_along_axis(whole - outputs, best, axis=-1)
             moves.append(fall[:, 0])
-        return np.concatenate(moves)
+        grid = (-(-height // patch), -(-width // patch))
+        return np.concatenate(moves).reshape(len(self), *grid)
+
+
+def default_patch(size):
+    """Returns the height of the squares that `occlusion` hides, for a size `(H, W)`."""
+    return max(1, min(size) // PATCHES)
 
 
 def _checked(model, inputs):
     """Returns images as an array of the dtype that the model takes."""
     images = np.asarray(inputs)
-    (tensor,) = keras.tree.flatten(model.inputs)
+    tensor = only_input(model, inputs)
     expected = tuple(tensor.shape)
     if None in expected[1:]:
         raise ValueError(

@@ -1,5 +1,7 @@
 """`explain`: which parts of an input a model attended to, and what it predicted."""
 
+import difflib
+
 import keras
 
 from attention_zoo.interpret.images import ImageExplanation
@@ -16,11 +18,34 @@ EXPLANATIONS = (
 )
 
 
-def explain(model, inputs, class_names=None, vocabulary=None):
-    """Predicts a batch and shows what the model attended to.
+METHODS = (*TextExplanation.methods, "grad_cam")
+
+
+def explain(model, inputs, class_names=None, vocabulary=None, method="attention"):
+    """Predicts a batch and shows what the model attended to, or what mattered to it.
+
+    Attention tells where the model looked, not always what its answer hung on; other
+    methods ask for that, and `explanation.faithfulness()` measures which one to
+    believe:
+
+    - `"attention"`: the weights of a layer, the mean over heads.
+    - `"rollout"`: attention followed through all layers (Abnar and Zuidema, 2020).
+    - `"attention_x_gradient"`: of it, what the output rises with (Chefer et al., 2021).
+    - `"gradient"`: how strongly a position moves the output (Simonyan et al., 2014).
+    - `"gradient_x_input"`: its slope along what is there (Shrikumar et al., 2016).
+    - `"integrated_gradients"`: the same along the way from nothing (Sundararajan et
+      al., 2017), which adds up to the output.
+    - `"occlusion"`: what hiding each part changes (Zeiler and Fergus, 2014).
+    - `"grad_cam"`: the last map of an image model (Selvaraju et al., 2017).
+
+    Gradients of text models are taken at the output of the embedding, against zero;
+    those of images against the image's mean colour, of series against their mean.
+    Images have no `"rollout"` or `"attention_x_gradient"` but where patches attend to
+    each other, series have neither, and translators `"attention"` alone.
 
     Args:
-        model: A `keras.Model` that has attention layers of this package. Text models
+        model: A `keras.Model`, a graph or a subclass. Its attention layers may be of
+            this package or Keras's own; gradient methods need none. Text models
             take raw strings, with a `TextVectorization` layer inside, or token ids
             `(B, T)` with 0 as padding and 1 for unknown words; forecasters windows
             `(B, L, C)`; image models pixels `(B, H, W, C)`.
@@ -29,6 +54,7 @@ def explain(model, inputs, class_names=None, vocabulary=None):
             variates. Defaults to `None`, numbers.
         vocabulary: List of strings with the word of each token id, for models that
             take token ids. Defaults to `None`, the ids themselves.
+        method: String, one of those above. Defaults to `"attention"`.
 
     Returns:
         An `Explanation`: a `TextExplanation` for text, a `SeriesExplanation` for
@@ -36,9 +62,9 @@ def explain(model, inputs, class_names=None, vocabulary=None):
         translator of raw strings.
 
     Raises:
-        ValueError: If the model takes another kind of input, or has no attention layer
-            that gives each position (for images: each position, channel or branch) a
-            weight.
+        ValueError: If the model takes another kind of input, if the method is unknown
+            or not for this kind, or needs an attention layer that gives each position
+            (for images: each position, channel or branch) a weight, and there is none.
 
     Example:
 
@@ -52,12 +78,34 @@ def explain(model, inputs, class_names=None, vocabulary=None):
     # explanation.plot().savefig("attention.png")
     ```
     """
+    check_method(method)
     for explanation in EXPLANATIONS:
-        if explanation.accepts(model):
-            return explanation.of(model, inputs, class_names, vocabulary)
+        if explanation.accepts(model, inputs):
+            if method not in explanation.methods:
+                raise ValueError(
+                    f"`explain` has for {explanation.takes} the methods "
+                    f"{', '.join(explanation.methods)}. Received: method={method!r}"
+                )
+            return explanation.of(model, inputs, class_names, vocabulary, method)
     known = ", ".join(explanation.takes for explanation in EXPLANATIONS)
-    received = [(t.dtype, t.shape) for t in keras.tree.flatten(model.inputs or [])]
+    declared = getattr(model, "inputs", None) or []
+    received = [(t.dtype, t.shape) for t in keras.tree.flatten(declared)]
     raise ValueError(
         f"`explain` knows models of one input: {known}. "
         f"Received: model={model.name!r} with inputs {received}"
     )
+
+
+def check_method(method):
+    """Refuses an unknown method.
+
+    Raises:
+        ValueError: If the method is none of `METHODS`; names near ones.
+    """
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ValueError(
+            f"Unknown method of explanation. Expected one of {', '.join(METHODS)}. "
+            f"Received: method={method!r}.{hint}"
+        )

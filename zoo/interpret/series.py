@@ -5,8 +5,15 @@ import dataclasses
 import keras
 import numpy as np
 
-from attention_zoo.interpret.base import Explanation, call_with_attention, only_input
-from attention_zoo.interpret.text import rank_correlation
+from attention_zoo.interpret.base import (
+    Explanation,
+    by_gradient,
+    call_with_attention,
+    only_input,
+    predict_batch,
+)
+from attention_zoo.interpret.features import Features
+from attention_zoo.interpret.methods.ranks import rank_correlation
 
 MOST_PARTS = 48  # pieces of a window that `occlusion` hides at most
 CAPTIONS = {
@@ -44,6 +51,10 @@ class SeriesExplanation(Explanation):
             stands at the step that the delay moves to the window's end.
             `"variates"`, `(B, C, C)`: how much each variate, a row, looks at each.
             `"features"`, `(B, C, F)`: weights of features of the model's own.
+        attributions: Array `(B, L, C)` of what the method says of each step of each
+            variate: the effect on the mean forecast over steps and variates; for
+            `"occlusion"`, which hides all variates at once, how far the forecast moves.
+            None for `"attention"`.
         inputs: Array `(B, L, C)`.
 
     Example:
@@ -60,18 +71,25 @@ class SeriesExplanation(Explanation):
     """
 
     takes = "series (B, L, C)"
+    methods = (
+        "attention",
+        "gradient",
+        "gradient_x_input",
+        "integrated_gradients",
+        "occlusion",
+    )
 
     @staticmethod
-    def accepts(model):
-        tensor = only_input(model)
+    def accepts(model, inputs=None):
+        tensor = only_input(model, inputs)
         if tensor is None:
             return False
         return "float" in tensor.dtype and len(tensor.shape) == 3
 
     @classmethod
-    def of(cls, model, inputs, class_names=None, vocabulary=None):
+    def of(cls, model, inputs, class_names=None, vocabulary=None, method="attention"):
         inputs = np.asarray(inputs, dtype="float32")
-        expected = model.inputs[0].shape
+        expected = only_input(model, inputs).shape
         fits = inputs.ndim == 3 and all(
             e in (None, g) for e, g in zip(expected, inputs.shape, strict=True)
         )
@@ -88,6 +106,7 @@ class SeriesExplanation(Explanation):
             predictions=predictions,
             records=records,
             class_names=None if class_names is None else list(class_names),
+            method=method,
         )
 
     def __init__(self, model, inputs, **kwargs):
@@ -97,6 +116,61 @@ class SeriesExplanation(Explanation):
         super().__init__(model, mask=np.ones(inputs.shape[:2], bool), **kwargs)
         if self.class_names is None:
             self.class_names = [f"variate {c}" for c in range(inputs.shape[2])]
+
+    def _attributions(self):
+        steps, variates = self.inputs.shape[1:]
+        if self.method == "occlusion":
+            edges = self._stretches()
+            keep = ~np.eye(len(edges) - 1, dtype=bool)
+            moves = np.stack(
+                [-self._part_outputs(b, keep, 64) for b in range(len(self))]
+            )
+            each = np.repeat(moves, np.diff(edges), axis=1)  # (B, L)
+            return np.repeat(each[..., None], variates, axis=-1)
+
+        def score(outputs):
+            return keras.ops.mean(outputs, axis=tuple(range(1, len(outputs.shape))))
+
+        features = Each(Features(self.model, self.inputs, score))
+        baseline = self.inputs.mean(axis=1, keepdims=True)[..., None]
+        return by_gradient(self.method, features, baseline)
+
+    def _stretches(self):
+        """Returns the edges of the stretches of time that are hidden one by one."""
+        steps = self.inputs.shape[1]
+        count = min(steps, MOST_PARTS)
+        return np.ceil(np.arange(count + 1) * steps / count).astype(int)
+
+    def _part_scores(self, layer_name):
+        if not self._shows_attention(layer_name):
+            scores = self.attributions.sum(axis=-1)
+        else:
+            layer_name = layer_name or self.default_layer
+            if self.kind_of(layer_name) != "lags":
+                raise ValueError(
+                    "`faithfulness` expects a layer with weights of lags. Received: "
+                    f"layer_name={layer_name!r}, whose weights are of "
+                    f"{self.kind_of(layer_name)}"
+                )
+            scores = self.weights_of(layer_name).mean(axis=1)
+        return list(np.add.reduceat(scores, self._stretches()[:-1], axis=-1))
+
+    def _part_outputs(self, index, keep, batch_size):
+        """Returns minus how far the forecast moves, in deviations of each variate."""
+        edges = self._stretches()
+        window, whole = self.inputs[index], self.predictions[index]
+        scale = window.std(axis=0) + 1e-6
+        scale = scale[:, None] if whole.ndim == 3 else scale
+        found = []
+        for start in range(0, len(keep), batch_size):
+            rows = [
+                without_stretches(window, edges, row)
+                for row in keep[start : start + batch_size]
+            ]
+            outputs = predict_batch(self.model, np.stack(rows))
+            gap = np.abs(outputs - whole) / scale
+            found.append(-gap.mean(axis=tuple(range(1, gap.ndim))))
+        return np.concatenate(found)
 
     def _named_weights(self):
         found = {}
@@ -156,15 +230,21 @@ class SeriesExplanation(Explanation):
             layer_name: A key of `weights`. Defaults to `default_layer`.
             count: Integer, how many parts of each variate. Defaults to `5`.
         """
-        layer_name = layer_name or self.default_layer
-        kind, lines = self.kind_of(layer_name), []
-        for b, weights in enumerate(self.weights_of(layer_name)):
+        kind, shown, lines = *self._shown(layer_name), []
+        for b, weights in enumerate(shown):
             lines.append(f"{b + 1}. {self.verdict(b)}")
             for name, row in zip(self.class_names, weights, strict=True):
-                best = np.argsort(-row, kind="stable")[:count]
+                best = np.argsort(-np.abs(row), kind="stable")[:count]
                 told = [f"{self._part(kind, i)} {row[i]:.3f}" for i in best]
                 lines.append(f"   {name}: {', '.join(told)}")
         return "\n".join(lines)
+
+    def _shown(self, layer_name):
+        """Returns the kind and the array `(B, C, P)` of what is shown."""
+        if not self._shows_attention(layer_name):
+            return "lags", self.attributions.transpose(0, 2, 1)
+        layer_name = layer_name or self.default_layer
+        return self.kind_of(layer_name), self.weights_of(layer_name)
 
     def _part(self, kind, index):
         """Returns what one weight belongs to, in words."""
@@ -186,8 +266,10 @@ class SeriesExplanation(Explanation):
         """
         from matplotlib.figure import Figure
 
-        layer_name = layer_name or self.default_layer
-        kind, weights = self.kind_of(layer_name), self.weights_of(layer_name)
+        kind, weights = self._shown(layer_name)
+        signed = weights.min() < 0
+        top = max(float(np.abs(weights).max()), 1e-12)
+        limits = {"vmin": -top if signed else 0, "vmax": top if signed else None}
         shown = min(len(self), max_inputs)
         figure = Figure(figsize=(11, 2.9 * shown + 0.3), layout="constrained")
         grid = figure.subplots(shown, 2, squeeze=False)
@@ -200,9 +282,9 @@ class SeriesExplanation(Explanation):
             image = heat.imshow(
                 weights[b],
                 aspect="auto",
-                cmap="Oranges",
+                cmap="PuOr_r" if signed else "Oranges",
                 interpolation="nearest",
-                vmin=0,
+                **limits,
                 extent=extent,
             )
             heat.set_yticks(range(len(self.class_names)), self.class_names, fontsize=8)
@@ -212,7 +294,10 @@ class SeriesExplanation(Explanation):
             heat.set_xlabel(CAPTIONS[kind], fontsize=8)
             figure.colorbar(image, ax=heat)
         grid[0, 0].set_title("window, and forecast dashed; scaled", fontsize=9)
-        grid[0, 1].set_title(f"attention weights of {layer_name}", fontsize=9)
+        title = self.method
+        if self._shows_attention(layer_name):
+            title = f"attention weights of {layer_name or self.default_layer}"
+        grid[0, 1].set_title(title, fontsize=9)
         return figure
 
     def _draw_series(self, axes, index):
@@ -285,12 +370,40 @@ class SeriesExplanation(Explanation):
         for inputs in hidden:
             parts = range(0, len(inputs), batch_size)
             outputs = np.concatenate(
-                [self.model.predict_on_batch(inputs[i : i + batch_size]) for i in parts]
+                [predict_batch(self.model, inputs[i : i + batch_size]) for i in parts]
             )
             gap = np.abs(outputs - self.predictions)
             gap = gap.mean(axis=(1, 3)) if gap.ndim == 4 else gap.mean(axis=1)
             moves.append(gap / scale)
         return np.stack(moves, axis=-1)
+
+
+class Each:
+    """`Features` of which each stands alone: a position of one feature each."""
+
+    def __init__(self, features):
+        self._features = features
+        self.values = features.values[..., None]
+
+    def gradient(self, values=None):
+        values = self.values if values is None else values
+        return self._features.gradient(values[..., 0])[..., None]
+
+
+def without_stretches(window, edges, keep):
+    """Returns a window `(L, C)` with straight lines where stretches are hidden.
+
+    Args:
+        window: Array `(L, C)`.
+        edges: Where the stretches begin, and the end of the last.
+        keep: Boolean array, False for the stretches that are hidden.
+    """
+    steps = np.arange(len(window))
+    seen = np.repeat(keep, np.diff(edges))
+    if not seen.any():
+        return np.broadcast_to(window.mean(axis=0), window.shape)
+    lines = [np.interp(steps, steps[seen], column[seen]) for column in window.T]
+    return np.stack(lines, axis=-1).astype(window.dtype)
 
 
 def _without_variate(inputs, variate):

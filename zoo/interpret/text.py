@@ -7,13 +7,26 @@ import numpy as np
 
 from attention_zoo.interpret.base import (
     Explanation,
+    by_gradient,
     class_probabilities,
+    needs_weights,
     only_input,
+    predict_batch,
     predict_with_attention,
 )
+from attention_zoo.interpret.features import Features, all_layers, class_score
+from attention_zoo.interpret.html import escape, shaded
+from attention_zoo.interpret.methods.attention_x_gradient import (
+    attention_times_gradient,
+)
+from attention_zoo.interpret.methods.ranks import rank_correlation
+from attention_zoo.interpret.methods.rollout import rollout
 
 LINE_WIDTH = 110  # characters in a line of a plot
 CAPTION = "Shade: attention weight, relative to the heaviest word of the text."
+SIGNED_CAPTION = (
+    "Orange speaks for the predicted class, blue against it, relative to the largest."
+)
 BAR_WIDTH = 20  # characters in a bar of `to_text`
 
 
@@ -38,6 +51,9 @@ class TextExplanation(Explanation):
     """An `Explanation` of a text model: positions are words.
 
     Attributes:
+        attributions: Array `(B, T)` of what the method says of each word: for a signed
+            method above 0 where it speaks for the predicted class. None for
+            `"attention"`.
         tokens: List with a list of words for each text, as the model reads them:
             standardised and cut to its length. Word `t` has the weight
             `weights[layer][b, t]`.
@@ -57,18 +73,27 @@ class TextExplanation(Explanation):
     """
 
     takes = "raw strings, token ids (B, T)"
+    methods = (
+        "attention",
+        "rollout",
+        "attention_x_gradient",
+        "gradient",
+        "gradient_x_input",
+        "integrated_gradients",
+        "occlusion",
+    )
 
     @staticmethod
-    def accepts(model):
-        tensor = only_input(model)
+    def accepts(model, inputs=None):
+        tensor = only_input(model, inputs)
         if tensor is None:
             return False
         ids = "int" in tensor.dtype and len(tensor.shape) == 2
         return ids or tensor.dtype == "string"
 
     @classmethod
-    def of(cls, model, inputs, class_names=None, vocabulary=None):
-        reads_strings = model.inputs[0].dtype == "string"
+    def of(cls, model, inputs, class_names=None, vocabulary=None, method="attention"):
+        reads_strings = only_input(model, inputs).dtype == "string"
         reader = (
             StringReader(model) if reads_strings else TokenReader(model, vocabulary)
         )
@@ -82,14 +107,109 @@ class TextExplanation(Explanation):
             predictions=predictions,
             records=records,
             class_names=class_names,
+            method=method,
+            rows=rows,
         )
 
-    def __init__(self, reader, token_ids, tokens, **kwargs):
-        super().__init__(model=reader.model, mask=token_ids != 0, **kwargs)
+    def __init__(self, reader, token_ids, tokens, rows=None, **kwargs):
         self.tokens = tokens
         self.known = token_ids > 1
         self._reader = reader
+        self._rows = rows
         self.token_ids = token_ids
+        super().__init__(model=reader.model, mask=token_ids != 0, **kwargs)
+
+    def _attributions(self):
+        if self.method == "occlusion":
+            found = np.zeros(self.mask.shape, "float32")
+            for b, moves in enumerate(self._moves(64)):
+                found[b, : len(moves)] = moves
+            return found
+        weights = list(self._fitting(r.weights for r in self.records.values()))
+        if self.method == "rollout":
+            needs_weights(self, weights)
+            return rollout(weights, self.mask)
+        best = self.predictions.argmax(axis=-1)
+        inputs = self._reader.batch(self._rows)
+        features = Features(
+            self.model,
+            inputs,
+            class_score(best),
+            (keras.layers.Embedding,),
+            lambda layer, ids: np.prod(ids.shape) == self.token_ids.size,
+        )
+        if features.values is None:
+            raise ValueError(
+                f"method={self.method!r} expects a model with an `Embedding` layer, at "
+                "whose output the gradient is taken. Received: "
+                f"model={self.model.name!r}"
+            )
+        if self.method == "attention_x_gradient":
+            found = features.attention_gradients(self._fits)
+            needs_weights(self, found[1], found[2])
+            return attention_times_gradient(
+                list(self._fitting(found[1])), list(self._fitting(found[2])), self.mask
+            )
+        by_word = by_gradient(self.method, features)
+        return by_word.reshape(self.mask.shape) * self.mask
+
+    def _fits(self, shape):
+        """Returns whether weights of a shape are of the words, or of one more."""
+        rows, length = self.mask.shape
+        inner = shape[-2] if len(shape) > 2 else 1
+        fits = len(shape) in (2, 3, 4) and shape[0] == rows and inner in (1, length)
+        return fits and shape[-1] - length in (0, 1)
+
+    def _fitting(self, weights):
+        """Yields the weights that are of the words, without a sentinel's."""
+        for one in weights:
+            if self._fits(one.shape):
+                yield one[..., : self.mask.shape[1]]
+
+    def scores_of(self, layer_name=None):
+        """Returns what is shown: weights of a layer, or what the method says.
+
+        Args:
+            layer_name: A key of `weights`. Defaults to `None`: `attributions`, or with
+                `method="attention"` the weights of `default_layer`.
+
+        Returns:
+            An array `(B, T)`.
+        """
+        if self._shows_attention(layer_name):
+            return self.weights_of(layer_name)
+        return self.attributions
+
+    def _part_scores(self, layer_name):
+        rows = self.scores_of(layer_name)
+        return [row[: len(words)] for row, words in zip(rows, self.tokens, strict=True)]
+
+    def _part_outputs(self, index, keep, batch_size):
+        best = int(np.argmax(self.predictions[index]))
+        found = []
+        for start in range(0, len(keep), batch_size):
+            # The whole text comes along: a batch of empty texts has no length.
+            part = [np.ones(keep.shape[1], bool), *keep[start : start + batch_size]]
+            rows = [self._reader.keeping(self, index, row) for row in part]
+            outputs = predict_batch(self.model, self._reader.batch(rows))
+            found.append(class_probabilities(outputs)[1:, best])
+        return np.concatenate(found)
+
+    def _html_body(self, layer_name):
+        scores, lines = self.scores_of(layer_name), []
+        for b in range(len(self)):
+            lines.append(f"<h2>{b + 1}. {escape(self.verdict(b))}</h2>\n<p>")
+            top = max(np.abs(scores[b]).max(initial=0), 1e-12)
+            lines += [
+                shaded(self.word(b, t), scores[b, t], scores[b, t] / top)
+                for t in range(len(self.tokens[b]))
+            ]
+            lines.append("</p>")
+        if self._shows_attention(layer_name):
+            lines.append(f"<small>{escape(CAPTION)}</small>")
+        else:
+            lines.append(f"<small>{escape(SIGNED_CAPTION)}</small>")
+        return "\n".join(lines)
 
     def to_text(self, layer_name=None, max_words=10):
         """Returns the verdict on each text and its heaviest words, as plain lines.
@@ -102,13 +222,16 @@ class TextExplanation(Explanation):
             A string. Words outside the vocabulary stand in brackets.
         """
         lines = []
-        for b, weights in enumerate(self.weights_of(layer_name)):
+        sign = "" if self._shows_attention(layer_name) else "+"
+        for b, weights in enumerate(self.scores_of(layer_name)):
             lines.append(f"{b + 1}. {self.verdict(b)}, {len(self.tokens[b])} words")
             weights = weights[: len(self.tokens[b])]
-            top = max(weights.max(initial=0), 1e-12)
-            for t in np.argsort(-weights, kind="stable")[:max_words]:
-                bar = "#" * round(float(BAR_WIDTH * weights[t] / top))
-                lines.append(f"   {weights[t]:.3f} {bar:{BAR_WIDTH}} {self.word(b, t)}")
+            sizes = np.abs(weights)
+            top = max(sizes.max(initial=0), 1e-12)
+            for t in np.argsort(-sizes, kind="stable")[:max_words]:
+                bar = "#" * round(float(BAR_WIDTH * sizes[t] / top))
+                score = f"{weights[t]:{sign}.3f}"
+                lines.append(f"   {score} {bar:{BAR_WIDTH}} {self.word(b, t)}")
         return "\n".join(lines)
 
     def word(self, b, t):
@@ -131,13 +254,13 @@ class TextExplanation(Explanation):
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
 
-        weights = self.weights_of(layer_name)
+        weights = self.scores_of(layer_name)
         placed = []  # (line, column, string, shade from 0 to 1 or None)
         line = 0
         for b in range(len(self)):
             placed.append((line, 0, self.verdict(b), None))
             words = [self.word(b, t) for t in range(len(self.tokens[b]))][:max_words]
-            shades = weights[b] / max(weights[b].max(initial=0), 1e-12)
+            shades = weights[b] / max(np.abs(weights[b]).max(initial=0), 1e-12)
             for t, (down, column) in enumerate(_wrap(words)):
                 placed.append((line + 1 + down, column, words[t], shades[t]))
             line = placed[-1][0] + 2
@@ -154,10 +277,14 @@ class TextExplanation(Explanation):
             axes.text(column, down, string, parse_math=False, weight=bold, **style)
             if shade is not None:
                 # Three fifths of the palette: its dark end would hide black letters.
-                colour = colormaps["Oranges"](0.6 * float(shade))
+                palette = colormaps["Oranges" if shade >= 0 else "Blues"]
+                colour = palette(0.6 * abs(float(shade)))
                 area = (column - 0.4, down - 0.42), len(string) + 0.8, 0.84
                 axes.add_patch(Rectangle(*area, facecolor=colour))
-        axes.text(0, line, CAPTION, color="0.4", **style)
+        caption = CAPTION
+        if not self._shows_attention(layer_name):
+            caption = f"{self.method}: {SIGNED_CAPTION}"
+        axes.text(0, line, caption, color="0.4", **style)
         return figure
 
     def occlusion(self, layer_name=None, batch_size=64):
@@ -168,31 +295,32 @@ class TextExplanation(Explanation):
         ([Jain and Wallace, 2019](https://arxiv.org/abs/1902.10186)).
 
         Args:
-            layer_name: A key of `weights`, for the correlation. Defaults to
-                `default_layer`.
+            layer_name: A key of `weights`, for the correlation. Defaults to what
+                `scores_of` returns.
             batch_size: Integer, texts per call of the model. Defaults to `64`.
 
         Returns:
             An `Occlusion`.
         """
-        weights = self.weights_of(layer_name)
-        moves = []
-        for b, words in enumerate(self.tokens):
-            best = int(np.argmax(self.predictions[b]))
-            move = np.zeros(len(words), dtype="float32")
-            for start in range(0, len(words), batch_size):
-                hidden = range(start, min(start + batch_size, len(words)))
-                # The whole text comes along: a batch of empty texts has no length.
-                rows = [self._reader.without(self, b, t) for t in (None, *hidden)]
-                outputs = self.model.predict_on_batch(self._reader.batch(rows))
-                whole, *rest = class_probabilities(outputs)[:, best]
-                move[start : hidden.stop] = whole - np.asarray(rest)
-            moves.append(move)
+        weights = self.scores_of(layer_name)
+        moves = self._moves(batch_size)
         correlation = [
             rank_correlation(np.abs(move), row[: len(move)])
             for move, row in zip(moves, weights, strict=True)
         ]
         return Occlusion(moves, np.asarray(correlation))
+
+    def _moves(self, batch_size):
+        """Returns by how much the probability falls without each word, a list."""
+        moves = []
+        for b, words in enumerate(self.tokens):
+            whole = self.predictions[b].max()
+            outputs = whole
+            if words:
+                keep = ~np.eye(len(words), dtype=bool)
+                outputs = self._part_outputs(b, keep, batch_size)
+            moves.append(np.broadcast_to(whole - outputs, len(words)))
+        return moves
 
 
 class StringReader:
@@ -241,10 +369,10 @@ class StringReader:
         lengths = (token_ids != 0).sum(axis=-1)
         return token_ids, [w[:n].tolist() for w, n in zip(words, lengths, strict=True)]
 
-    def without(self, explanation, b, t):
-        """Returns text `b` as a string that lacks its word `t`, if any."""
+    def keeping(self, explanation, b, keep):
+        """Returns text `b` as a string of the words that a boolean array `keep` has."""
         words = explanation.tokens[b]
-        return " ".join(word for i, word in enumerate(words) if i != t)
+        return " ".join(word for word, stays in zip(words, keep, strict=True) if stays)
 
 
 class TokenReader:
@@ -279,34 +407,11 @@ class TokenReader:
         tokens = [[str(i) if words is None else words[i] for i in r if i] for r in rows]
         return rows, tokens
 
-    def without(self, explanation, b, t):
-        """Returns row `b` without its token `t`, if any; the rest moves up."""
+    def keeping(self, explanation, b, keep):
+        """Returns row `b` of the tokens that `keep` has; they move up."""
         row = explanation.token_ids[b]
-        return row if t is None else np.append(np.delete(row, t), 0)
-
-
-def rank_correlation(a, b):
-    """Returns Spearman's rank correlation of two vectors, NaN where one is constant.
-
-    Args:
-        a: Array `(n,)`.
-        b: Array `(n,)`.
-
-    Returns:
-        A float in `[-1, 1]`, or NaN.
-    """
-    if len(a) < 2:
-        return float("nan")
-    a, b = _ranks(a), _ranks(b)
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else float("nan")
-
-
-def _ranks(values):
-    """Returns the rank of each value; equal values share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+        kept = row[: len(keep)][keep]
+        return np.append(kept, np.zeros(len(row) - len(kept), row.dtype))
 
 
 def _front(model):
@@ -324,14 +429,6 @@ def _front(model):
                 if "int" in tensor.dtype and len(tensor.shape) == 2:
                     token_ids = tensor
     return None if token_ids is None else keras.Model(model.inputs, token_ids)
-
-
-def all_layers(model):
-    """Yields every layer of a model, those of nested models too."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
 
 
 def _wrap(words):

@@ -40,12 +40,12 @@ class TranslationExplanation(Explanation):
     takes = "raw strings to translate"
 
     @staticmethod
-    def accepts(model):
+    def accepts(model, inputs=None):
         return is_translator(model)
 
     @classmethod
-    def of(cls, model, inputs, class_names=None, vocabulary=None):
-        del class_names, vocabulary  # it has neither classes nor foreign ids
+    def of(cls, model, inputs, class_names=None, vocabulary=None, method="attention"):
+        del class_names, vocabulary, method  # neither classes nor foreign ids
         parts = parts_of(model)
         read = parts.read(inputs)
         with record_attention() as calls:

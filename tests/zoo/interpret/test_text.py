@@ -7,7 +7,7 @@ import pytest
 import attention_zoo
 from attention_zoo import layers
 from attention_zoo.interpret.base import position_weights
-from attention_zoo.interpret.text import rank_correlation
+from attention_zoo.interpret.methods.ranks import rank_correlation
 
 WORDS = ["a", "dull", "film", "with", "great", "ending", "not", "good"]
 TEXTS = ["A dull film, with a GREAT sequel!", "not  good", "Zounds", ""]
