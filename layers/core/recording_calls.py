@@ -26,7 +26,8 @@ def around_calls(classes, around):
         around: Function `(call, layer, args, kwargs)` that returns the outputs; `call`
             is the class's own, `call(layer, *args, **kwargs)`.
     """
-    found = [cls for cls in _family(classes) if "call" in vars(cls)]
+    owners = [_owner(cls) for cls in _family(classes)]
+    found = list(dict.fromkeys(owners))
     with _LOCK:
         for cls in found:
             original, count = _WRAPPED.get(cls, (vars(cls)["call"], 0))
@@ -56,6 +57,11 @@ def _family(classes):
         if cls not in found:
             found.append(cls)
     return found
+
+
+def _owner(cls):
+    """Returns the class that a class has its `call` from."""
+    return next(parent for parent in cls.__mro__ if "call" in vars(parent))
 
 
 def _wrap(original):

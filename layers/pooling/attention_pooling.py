@@ -53,9 +53,9 @@ class WeightedPooling(PoolingLayer):
             weights = keras.random.dropout(
                 weights, self.dropout, seed=self.seed_generator
             )
-        output = ops.squeeze(ops.matmul(weights, inputs), 1)
         weights = ops.squeeze(weights, 1)
         record(self, weights)
+        output = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), inputs), 1)
         return (output, weights) if return_attention_scores else output
 
     def compute_output_shape(self, input_shape):

@@ -43,22 +43,21 @@ class Features:
         return gradient(self.score, self.values if values is None else values)
 
     def attention_gradients(self, fits):
-        """Returns lists of layers, their weights and gradients of the score by these.
+        """Returns the weights of attention layers and the score's gradients by these.
+
+        A layer with `score=None` is a mean, which has learned to look at nothing.
 
         Args:
             fits: Function of the shape of weights: whether they are wanted.
         """
-        layers = []
 
         def run(values):
             with trace_attention() as pairs:
                 score = self.score(values)
-            wanted = [(layer, w) for layer, w in pairs if fits(tuple(w.shape))]
-            layers[:] = [layer for layer, _ in wanted]
-            return score, [w for _, w in wanted]
+            learned = [w for one, w in pairs if getattr(one, "score", "") is not None]
+            return score, [w for w in learned if fits(tuple(w.shape))]
 
-        weights, gradients = inner_gradients(run, self.values)
-        return layers, weights, gradients
+        return inner_gradients(run, self.values)
 
     def _run(self, values):
         """Returns the model's outputs for features, or for its own with None."""

@@ -151,7 +151,7 @@ class ImageExplanation(Explanation):
             return self._from_tokens(rollout, grid, layers)
         features = self._features()
         if self.method == "attention_x_gradient":
-            _, weights, gradients = features.attention_gradients(lambda _: True)
+            weights, gradients = features.attention_gradients(lambda _: True)
             layers, grid = self._token_layers(weights)
             gradients, _ = self._token_layers(gradients)
             needs_weights(self, layers, gradients)

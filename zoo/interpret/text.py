@@ -146,10 +146,9 @@ class TextExplanation(Explanation):
             )
         if self.method == "attention_x_gradient":
             found = features.attention_gradients(self._fits)
-            needs_weights(self, found[1], found[2])
-            return attention_times_gradient(
-                list(self._fitting(found[1])), list(self._fitting(found[2])), self.mask
-            )
+            needs_weights(self, *found)
+            cut = [list(self._fitting(arrays)) for arrays in found]
+            return attention_times_gradient(*cut, self.mask)
         by_word = by_gradient(self.method, features)
         return by_word.reshape(self.mask.shape) * self.mask
 
