@@ -3,13 +3,12 @@
 import ast
 import dataclasses
 import importlib
+import importlib.resources
 import inspect
 import math
-import pkgutil
 import types
 
 import attention_zoo.layers
-import attention_zoo.recipes
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.tasks import TASKS
 
@@ -203,9 +202,9 @@ def describe(name):
 def _files_by_recipe():
     """Returns `{name: module}`; a file holds a `RECIPE` and maybe `VARIANTS` of it."""
     modules = (
-        importlib.import_module(f"attention_zoo.recipes.{module.name}")
-        for module in pkgutil.iter_modules(attention_zoo.recipes.__path__)
-        if not module.name.startswith("_") and not module.ispkg
+        importlib.import_module(f"attention_zoo.recipes.{file.name[:-3]}")
+        for file in importlib.resources.files("attention_zoo.recipes").iterdir()
+        if file.name.endswith(".py") and not file.name.startswith("_")
     )
     return {recipe.name: m for m in modules for recipe in _recipes_in(m)}
 
