@@ -7,7 +7,7 @@ import pathlib
 import shlex
 import sys
 
-from attention_zoo.interpret.base import NoAttentionError
+from attention_zoo.interpret.calls import NoAttentionError
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.cards.schema import read_card
 from attention_zoo.recipes.cli import data

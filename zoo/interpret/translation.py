@@ -6,7 +6,8 @@ import numpy as np
 
 from attention_zoo.generation.texts import is_translator, parts_of
 from attention_zoo.generation.tokenizers import END_ID, SPACE, UNKNOWN_ID
-from attention_zoo.interpret.base import Explanation, NoAttentionError
+from attention_zoo.interpret.base import Explanation
+from attention_zoo.interpret.calls import NoAttentionError
 from attention_zoo.layers import record_attention
 from attention_zoo.layers.core.recording import AttentionRecord
 

@@ -95,7 +95,10 @@ def _jax_inner_gradients(function, x):
             return var.val if isinstance(var, Literal) else values[var]
 
         for equation in jaxpr.eqns:
-            functions, params = equation.primitive.get_bind_params(equation.params)
+            params = equation.primitive.get_bind_params(equation.params)
+            functions = []
+            if isinstance(params, tuple):  # of earlier versions
+                functions, params = params
             inputs = [read(var) for var in equation.invars]
             outputs = equation.primitive.bind(*functions, *inputs, **params)
             if not equation.primitive.multiple_results:

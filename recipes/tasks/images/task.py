@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from attention_zoo.interpret.base import class_probabilities
+from attention_zoo.interpret.calls import class_probabilities
 from attention_zoo.interpret.images import MOST_DRAWN
 from attention_zoo.recipes.core.errors import UserError, one_line
 from attention_zoo.recipes.tasks.classification import ClassificationTask
