@@ -7,7 +7,8 @@ import pathlib
 import shlex
 import sys
 
-from attention_zoo.interpret.calls import NoAttentionError
+from attention_zoo.interpret.calls import MethodError
+from attention_zoo.interpret.registry import check_method
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.cards.schema import read_card
 from attention_zoo.recipes.cli import data
@@ -150,20 +151,32 @@ def explain(args):
     task = TASKS[card["kind"]]
     if out.suffix.lower() != ".png":
         raise UserError(f"--out takes a file that ends in .png, received '{out}'")
-    if not out.parent.is_dir():
-        raise UserError(f"there is no folder {out.parent} to write {out.name} into")
-    inputs = task.read(entry, card, args, out)
-    model = task.load(entry, card)
+    page = args.html and pathlib.Path(args.html)
+    for path in filter(None, (out, page)):
+        if not path.parent.is_dir():
+            raise UserError(
+                f"there is no folder {path.parent} to write {path.name} into"
+            )
     try:
-        explanation = task.explain(model, inputs, card)
-    except NoAttentionError as error:
+        check_method(args.method)
+        inputs = task.read(entry, card, args, out)
+        explanation = task.explain(task.load(entry, card), inputs, card, args.method)
+    except MethodError as error:
         raise UserError(f"{entry.name}: {error}") from None
-    layer = args.layer or explanation.default_layer
-    if layer not in explanation.weights:
+    layer = args.layer
+    if args.method == "attention":
+        layer = layer or explanation.default_layer
+    if layer is not None and layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)
     task.tell(explanation, layer)
     write_picture(explanation.plot(layer), out)
     print(out)
+    if page:
+        try:
+            explanation.save_html(page, layer)
+        except OSError as error:
+            raise UserError(f"cannot write {page}: {error.strerror}") from None
+        print(page)
 
 
 def write_picture(figure, path):

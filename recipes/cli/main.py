@@ -241,6 +241,14 @@ COMMANDS: dict[str, tuple] = {
         argument(
             "--layer", metavar="NAME", help="an attention layer (default: the last one)"
         ),
+        argument(
+            "--method",
+            default="attention",
+            metavar="METHOD",
+            help="attention (default), rollout, attention_x_gradient, gradient, "
+            "gradient_x_input, integrated_gradients, occlusion, or grad_cam for images",
+        ),
+        argument("--html", metavar="FILE.html", help="a page to look at, too"),
     ),
     "export": (
         commands.export,

@@ -220,12 +220,13 @@ class Task(TrainsOnOwnData):
         """Returns the names of the outputs that `explain` shows, or None."""
         return card.get("classes")
 
-    def explain(self, model, inputs, card):
+    def explain(self, model, inputs, card, method="attention"):
         """Returns the `Explanation` of a batch."""
-        return attention_zoo.explain(model, inputs, class_names=self.names(card))
+        names = self.names(card)
+        return attention_zoo.explain(model, inputs, class_names=names, method=method)
 
     def tell(self, explanation, layer):
-        """Prints what an `Explanation` says of a layer."""
+        """Prints what an `Explanation` says of a layer; None for its own method."""
         print(explanation.to_text(layer))
 
 

@@ -9,7 +9,11 @@ from attention_zoo.interpret.methods.integrated_gradients import integrated_grad
 from attention_zoo.layers import record_attention
 
 
-class NoAttentionError(ValueError):
+class MethodError(ValueError):
+    """A method of explanation that does not exist, or not for this model."""
+
+
+class NoAttentionError(MethodError):
     """A model that has no attention weights to show."""
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from attention_zoo.interpret.base import Explanation
 from attention_zoo.interpret.calls import (
+    MethodError,
     by_gradient,
     class_probabilities,
     needs_weights,
@@ -67,7 +68,7 @@ class ImageMethods(Explanation):
         if self.method == "grad_cam":
             layer = last_map(self.model, batch)
             if layer is None:
-                raise ValueError(
+                raise MethodError(
                     "method='grad_cam' expects a model with a map (B, h, w, C) inside. "
                     f"Received: model={self.model.name!r}"
                 )
@@ -78,7 +79,7 @@ class ImageMethods(Explanation):
         kinds = (keras.layers.Rescaling, keras.layers.Normalization)
         features = Features(self.model, batch, score, kinds)
         if features.values is None:
-            raise ValueError(
+            raise MethodError(
                 f"method={self.method!r} expects a model of whole pixels to begin with "
                 "a `Rescaling` or `Normalization` layer, at whose output the gradient "
                 f"is taken. Received: model={self.model.name!r}"

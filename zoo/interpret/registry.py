@@ -4,6 +4,7 @@ import difflib
 
 import keras
 
+from attention_zoo.interpret.calls import MethodError
 from attention_zoo.interpret.images import ImageExplanation
 from attention_zoo.interpret.series import SeriesExplanation
 from attention_zoo.interpret.text import TextExplanation
@@ -82,7 +83,7 @@ def explain(model, inputs, class_names=None, vocabulary=None, method="attention"
     for explanation in EXPLANATIONS:
         if explanation.accepts(model, inputs):
             if method not in explanation.methods:
-                raise ValueError(
+                raise MethodError(
                     f"`explain` has for {explanation.takes} the methods "
                     f"{', '.join(explanation.methods)}. Received: method={method!r}"
                 )
@@ -100,12 +101,12 @@ def check_method(method):
     """Refuses an unknown method.
 
     Raises:
-        ValueError: If the method is none of `METHODS`; names near ones.
+        MethodError: If the method is none of `METHODS`; names near ones.
     """
     if method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(
+        raise MethodError(
             f"Unknown method of explanation. Expected one of {', '.join(METHODS)}. "
             f"Received: method={method!r}.{hint}"
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from attention_zoo.interpret.base import Explanation
 from attention_zoo.interpret.calls import (
+    MethodError,
     by_gradient,
     class_probabilities,
     needs_weights,
@@ -140,7 +141,7 @@ class TextExplanation(Explanation):
             lambda layer, ids: np.prod(ids.shape) == self.token_ids.size,
         )
         if features.values is None:
-            raise ValueError(
+            raise MethodError(
                 f"method={self.method!r} expects a model with an `Embedding` layer, at "
                 "whose output the gradient is taken. Received: "
                 f"model={self.model.name!r}"

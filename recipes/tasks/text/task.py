@@ -1,5 +1,7 @@
 """Text classification: strings in, probabilities of classes out."""
 
+import numpy as np
+
 from attention_zoo.generation.texts import is_translator
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.classification import ClassificationTask
@@ -53,15 +55,18 @@ class TextTask(ClassificationTask):
         if console.color_system is None:
             print(explanation.to_text(layer))
             return
-        for i, weights in enumerate(explanation.weights_of(layer)):
-            shades = weights / max(weights.max(initial=0), 1e-12)
+        for i, weights in enumerate(explanation.scores_of(layer)):
+            shades = weights / max(np.abs(weights).max(initial=0), 1e-12)
             line = Text()
             for t, shade in enumerate(shades[: len(explanation.tokens[i])]):
                 word = "".join(
                     c if c.isprintable() else "?" for c in explanation.word(i, t)
                 )
-                green, blue = round(255 - 115 * shade), round(255 - 200 * shade)
-                style = f"black on rgb(255,{green},{blue})" if shade > 0.02 else ""
+                size = abs(shade)
+                green, blue = round(255 - 115 * size), round(255 - 200 * size)
+                towards, against = f"255,{green},{blue}", f"{blue},{green},255"
+                ground = towards if shade > 0 else against
+                style = f"black on rgb({ground})" if size > 0.02 else ""
                 line.append(word, style)
                 line.append(" ")
             console.print(Text(explanation.verdict(i), "bold"), line, sep="\n")

@@ -327,6 +327,16 @@ def test_explain(command, entry, tmp_path):
     ]  # fmt: skip
 
 
+def test_explain_by_a_method_writes_a_page(command, entry, tmp_path):
+    method = ("--method", "gradient_x_input", "--html", "seen.html")
+    code, out, _ = command("explain", RECIPE, "it was not good", *method)
+    assert code == 0
+    assert out.splitlines()[-1] == "seen.html"
+    page = (tmp_path / "seen.html").read_text(encoding="utf-8")
+    assert "Method: gradient_x_input" in page
+    assert page.count('class="w"') == 4
+
+
 def test_explain_shades_where_there_are_colours(command, entry, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLORTERM", "truecolor")
@@ -345,6 +355,9 @@ def test_explain_shades_where_there_are_colours(command, entry, monkeypatch):
         (["a film", "--layer", "atention"], "unknown attention layer 'atention'. Did"),
         (["a film", "--out", "seen.pdf"], "--out takes a file that ends in .png"),
         (["a film", "--out", "no/seen.png"], "there is no folder no to write seen.png"),
+        (["a film", "--method", "gradeint"], "Did you mean 'gradient'"),
+        (["a film", "--method", "grad_cam"], "has for raw strings, token ids"),
+        (["a film", "--html", "no/seen.html"], "no folder no to write seen.html"),
         (["a film", " "], "text 2 is empty"),
         (["caf\udce9"], "text 1 is not valid UTF-8"),
     ],
