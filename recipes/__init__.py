@@ -7,6 +7,8 @@ Datasets, scikit-learn and matplotlib are imported when they are needed, never b
 importing this package.
 """
 
+import importlib
+
 if __name__ != "attention_zoo.recipes":
     raise ImportError(
         f"This package was imported as `{__name__}`. Import it as "
@@ -61,9 +63,8 @@ def train(
     Raises:
         UserError: One line on what cannot be used, with the place.
     """
-    from attention_zoo.recipes.cli import data as own_data
-    from attention_zoo.recipes.engine.execution import Options
-
+    # By name, since the modules there look for recipes in this package.
+    own_data = importlib.import_module("attention_zoo.recipes.cli.data")
     return own_data.train(
         model=model,
         given={"data": data, "validation": validation, "test": test},
@@ -72,5 +73,5 @@ def train(
         show_examples=show_examples,
         seeds=seeds,
         where={"data_dir": data_dir, "out": out},
-        options=Options(name=name, force=force),
+        options={"name": name, "force": force},
     )

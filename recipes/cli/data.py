@@ -180,10 +180,12 @@ def train(model, given, columns, settings, show_examples, seeds, where, options)
         show_examples: Whether examples may be in pictures.
         seeds: Sequence of integers.
         where: Dict of `data_dir` and `out`.
-        options: The `Options`.
+        options: Dict of fields of `Options`.
     """
     from attention_zoo.recipes.engine import entries, trainer
+    from attention_zoo.recipes.engine.execution import Options
 
+    options = Options(**options)
     task, base = task_and_recipe(model)
     args = parsed([])
     for key in columns:
