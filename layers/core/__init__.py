@@ -1,5 +1,6 @@
 """What every attention layer is made of: scores, normalizers, masks, evaluation."""
 
+from attention_zoo.layers.core.fused import attention_path
 from attention_zoo.layers.core.normalizers import (
     Entmax,
     Entmax15,
@@ -52,5 +53,6 @@ __all__ = [
     "Softmax",
     "Sparsemax",
     "TopK",
+    "attention_path",
     "record_attention",
 ]

@@ -13,8 +13,13 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.flash import dot_softmax
+from attention_zoo.layers.core.fused import (
+    fits_kernel,
+    fused_attention,
+    has_kernel,
+    note_path,
+)
 from attention_zoo.layers.core.loops import minimum, sequential_map, split_blocks
-from attention_zoo.layers.core.normalizers import Softmax
 from attention_zoo.layers.core.validation import is_integer
 
 BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
@@ -95,6 +100,7 @@ def attend(
     need_weights=True,
     bias=None,
     bias_weights=(),
+    flash=None,
 ):
     """Returns the attention output, and the weights where they are there.
 
@@ -115,11 +121,21 @@ def attend(
             `(..., rows, Tv)` of the `rows` queries that begin at position `start`.
             Defaults to `None`: nothing.
         bias_weights: Tensors that `bias` needs.
+        flash: Boolean. Whether the backend's flash kernel must be used, or its kernel
+            must not. Defaults to `None`: where it is the better way.
+
+    Raises:
+        ValueError: If `flash` is True and no kernel computes this attention.
 
     Returns:
         Output `(..., Tq, Dv)`, and weights `(..., Tq, Tv)` or None.
     """
     query, key = score.project_query(query), score.project_key(key)
+    dropout = dropout if training else 0.0
+    written = fits_kernel(score, normalizer, mask, query, dropout, need_weights, bias)
+    if takes_kernel(written, query, value, mask, block_size, flash):
+        note_path("fused")
+        return fused_attention(query, key, value, mask, flash), None
     # Copies are tensors; TensorFlow's recomputation would count a variable that is an
     # argument twice, as an argument and as a variable that was read.
     weights = tuple(ops.copy(w) for w in score.compare_weights())
@@ -127,7 +143,6 @@ def attend(
     rest = tuple(ops.copy(w) for w in bias_weights)
     operands = (key, value, *weights, *shape, *rest)
     counts = len(weights), len(shape), len(rest)
-    dropout = dropout if training else 0.0
 
     def evaluate(query, key, value, *given, start, mask, drop_seed, draw_seed):
         weights, shape, rest = _unflatten(given, counts)
@@ -150,16 +165,16 @@ def attend(
             draw_seed=draw,
         )
 
-    written = score.compares_by_dot and type(normalizer) is Softmax and bias is None
-    written = written and not dropout and len(query.shape) == 3 + mask.heads
     rows = None
     if not need_weights:
         width = score.pairwise_width
         rows = choose_block_size(block_size, query, key, width, apart=written)
     draw = normalizer.draw_seed() if training else None
     if rows is None:
+        note_path("whole")
         return at_once(draw)
 
+    note_path("blocks" if written else "recomputed")
     if written:
         if block_size == "auto":
             rows = minimum(rows, ops.shape(query)[-2])
@@ -169,6 +184,33 @@ def attend(
         None if draw is None else draw.next(),
     )
     return _in_blocks(evaluate, query, operands, mask, seeds, rows), None
+
+
+def takes_kernel(fits, query, value, mask, block_size, flash):
+    """Returns whether the backend's kernel is taken.
+
+    Args:
+        fits: What `fits_kernel` returned.
+        query: Tensor `(..., Tq, D)`.
+        value: Tensor `(..., Tv, Dv)`.
+        mask: An `AttentionMask`.
+        block_size: None, an integer, or `"auto"`.
+        flash: None, True or False, as in `attend`.
+
+    Raises:
+        ValueError: If `flash` is True and the kernel does not compute this attention.
+    """
+    if flash and (not fits or keras.backend.backend() == "tensorflow"):
+        raise ValueError(
+            "No flash kernel computes this attention. Expected softmax over dot "
+            "products without dropout, a bias or returned weights, on JAX or PyTorch. "
+            f"Received: flash_attention=True, backend={keras.backend.backend()!r}"
+        )
+    if flash is None and keras.config.is_flash_attention_enabled() is False:
+        return False
+    if not fits or flash is False:
+        return False
+    return bool(flash) or has_kernel(query, value, mask, block_size is not None)
 
 
 def _in_blocks(evaluate, query, operands, mask, seeds, rows):

@@ -27,7 +27,7 @@ def check_arguments(cls, arguments):
         cls: Class of a layer.
         arguments: Dict of what its constructor received beside what it lists.
     """
-    more = (*KERAS_ARGUMENTS, *WEIGHT_ARGUMENTS)
+    more = (*KERAS_ARGUMENTS, *getattr(cls, "weight_arguments", ()))
     unknown = [name for name in arguments if name not in more]
     if not unknown:
         return

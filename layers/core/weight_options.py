@@ -41,6 +41,7 @@ class WeightOptions(keras.layers.Layer):
         bias_constraint: Constraint on the biases. Defaults to `None`.
     """
 
+    weight_arguments: tuple[str, ...] = WEIGHT_ARGUMENTS  # () for no weights at all
     _weight_options: dict = {}
 
     def __init__(self, **kwargs):
@@ -87,20 +88,45 @@ def kind_of(name, initializer):
 
 
 def hand_on(options, layer):
-    """Gives the options to a layer that has none of its own and is not yet built."""
+    """Gives the options to a layer, where it has none of its own, and to those inside.
+
+    Args:
+        options: Dict out of `WEIGHT_ARGUMENTS`.
+        layer: Any object. A layer of another kind than those of this package and
+            Keras's dense and convolution layers stays as it is.
+    """
     if isinstance(layer, WeightOptions):
         own = {**options, **layer._weight_options}
         object.__setattr__(layer, "_weight_options", own)
-        for value in list(vars(layer).values()):  # the layers that it made already
-            for inner in value if isinstance(value, (list, tuple)) else ():
-                hand_on(options, inner)
-    called = next((n for cls, n in _DENSE.items() if isinstance(layer, cls)), None)
-    if called is None or layer.built:
+        for value in list(vars(layer).values()):
+            if isinstance(value, (list, tuple)):  # layers and weights that are there
+                for inner in value:
+                    hand_on(options, inner)
+    elif isinstance(layer, keras.Variable):
+        part = "bias" if "bias" in layer.name else "kernel"
+        _set_weight(options, layer, part if part in layer.name else None)
+    elif isinstance(layer, tuple(_DENSE)) and layer.built:
+        for weight in layer.trainable_weights:
+            part = "bias" if weight.name == "bias" else "kernel"
+            _set_weight(options, weight, part)
+    elif isinstance(layer, tuple(_DENSE)):
+        called = next(n for cls, n in _DENSE.items() if isinstance(layer, cls))
+        for name, value in options.items():
+            attribute = name.replace("kernel", called)
+            if "initializer" in name or getattr(layer, attribute) is None:
+                setattr(layer, attribute, fresh(value))
+
+
+def _set_weight(options, weight, part):
+    """Gives the options for kernels or biases to a weight that is made already."""
+    regularizer = options.get(f"{part}_regularizer")
+    constraint = options.get(f"{part}_constraint")
+    if not weight.trainable:
         return
-    for name, value in options.items():
-        attribute = name.replace("kernel", called)
-        if "initializer" in name or getattr(layer, attribute) is None:
-            setattr(layer, attribute, fresh(value))
+    if regularizer is not None and weight.regularizer is None:
+        weight.regularizer = regularizer
+    if constraint is not None and weight.constraint is None:
+        weight.constraint = constraint
 
 
 def fresh(value):

@@ -155,6 +155,8 @@ class LinearAttention(FeatureAttention):
         - Katharopoulos et al. 2020, https://arxiv.org/abs/2006.16236
     """
 
+    weight_arguments = ()
+
     def __init__(self, chunk_size=64, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(type(self).__name__, chunk_size=chunk_size)

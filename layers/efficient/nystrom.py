@@ -104,6 +104,8 @@ class NystromAttention(LinearCostAttention):
         - Xiong et al. 2021, https://arxiv.org/abs/2102.03902
     """
 
+    weight_arguments = ()
+
     def __init__(self, num_landmarks=32, iterations=6, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(

@@ -110,6 +110,8 @@ class PerformerAttention(FeatureAttention):
         - Choromanski et al. 2020, https://arxiv.org/abs/2009.14794
     """
 
+    weight_arguments = ()
+
     def __init__(self, num_features=256, chunk_size=64, seed=None, **kwargs):
         super().__init__(**kwargs)
         check_positive_integer(

@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.validation import check_positive_integer, check_rank
+from attention_zoo.layers.core.validation import (
+    check_arguments,
+    check_positive_integer,
+    check_rank,
+)
 from attention_zoo.layers.pooling.base import PoolingLayer
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
 
@@ -100,6 +104,7 @@ class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):  # type: igno
         seed=None,
         **kwargs,
     ):
+        check_arguments(type(self), kwargs)
         super().__init__(
             num_heads=num_heads,
             key_dim=key_dim,

@@ -109,7 +109,8 @@ class MonotonicAttention(StepwiseAttention):
         dropout: Float in [0, 1). Dropout rate applied to the attention weights; the
             state keeps what was dropped. Defaults to `0.0`.
         seed: Integer. Seed of dropout and of the noise. Defaults to `None`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.

@@ -34,7 +34,8 @@ class Attention(ScoredAttention):
             recomputed in the backward pass, so that memory grows linearly with the
             length. The result is the same. Defaults to `None`: all at once.
         seed: Integer. Seed of dropout and of a random normalizer. Defaults to `None`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.

@@ -43,7 +43,8 @@ class ExternalAttention(SelfAttentionLayer):
 
     Args:
         num_slots: Integer. Number of slots `S`. Defaults to `64`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.

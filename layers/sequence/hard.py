@@ -95,7 +95,8 @@ class HardAttention(ScoredParts, QueryValueAttention):
         window: Integer or pair of integers `(left, right)`. Query `i` sees keys
             `i - left` to `i + right`. Defaults to `None`: all keys.
         seed: Integer. Seed of the samples in training. Defaults to `None`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.

@@ -92,7 +92,8 @@ class MultiHeadAttention(StepByStep, OverAxes, ScoredParts, QueryValueAttention)
         talking_heads: Boolean. Whether learned `(H, H)` kernels mix the heads' scores,
             before positions are added, and their weights; both start as the identity
             (the paper's start at random). Defaults to `False`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         query: Tensor of shape `(B, Tq, Dq)`.

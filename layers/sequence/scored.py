@@ -27,6 +27,7 @@ class ScoredParts:
     dropout = 0.0
     window: int | tuple[int, int] | None = None
     block_size: int | str | None = None
+    flash_attention: bool | None = None
     seed: int | None = None
     seed_generator: keras.random.SeedGenerator | None = None
 
@@ -109,6 +110,7 @@ class ScoredParts:
             need_weights=need_weights,
             bias=bias,
             bias_weights=bias_weights,
+            flash=self.flash_attention,
         )
 
 

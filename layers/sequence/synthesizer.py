@@ -91,7 +91,8 @@ class DenseSynthesizer(_Synthesizer):
         normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
             `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
             `"top_k"`. Defaults to `"softmax"`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.
@@ -156,7 +157,8 @@ class RandomSynthesizer(_Synthesizer):
         normalizer: String or `Normalizer` layer. `"softmax"`, `"sigmoid"`,
             `"sparsemax"`, `"entmax15"`, `"entmax"`, `"hardmax"`, `"gumbel_softmax"` or
             `"top_k"`. Defaults to `"softmax"`.
-        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+        **kwargs: Keyword arguments of `keras.layers.Layer`, such as `name` and `dtype`,
+            and of Keras's dense layers, such as `kernel_regularizer`.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, D)`.

@@ -21,6 +21,7 @@ from attention_zoo.layers.core.validation import (
     check_rank,
     check_rate,
 )
+from attention_zoo.layers.core.weight_options import hand_on
 
 
 def visible_first(mask):
@@ -205,6 +206,7 @@ class SeriesAttention(QueryValueAttention):
             name=name,
             dtype=self.dtype_policy,
         )
+        hand_on(self._weight_options, dense)
         dense.build(input_shape)
         return dense
 

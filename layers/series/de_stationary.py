@@ -8,6 +8,7 @@ from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.scores import dot_scores
 from attention_zoo.layers.core.validation import check_positive_integer, check_rank
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.series._shared import SeriesAttention, SeriesLayer
 
 LARGEST_LOG = 10.0  # of tau either way, so that no outlier overflows a score
@@ -94,6 +95,8 @@ class DeStationaryFactors(SeriesLayer):
         output = keras.layers.Dense(
             1, use_bias=False, kernel_initializer="zeros", name=name, dtype=policy
         )
+        for part in (hidden, output):
+            hand_on(self._weight_options, part)
         hidden.build((*shape[:-1], 2 * shape[-1]))
         output.build((*shape[:-1], units))
         return hidden, output

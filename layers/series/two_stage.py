@@ -11,6 +11,7 @@ from attention_zoo.layers.core.validation import (
     check_rank,
     check_rate,
 )
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
 from attention_zoo.layers.series._shared import SeriesLayer
 from attention_zoo.layers.transformer.feed_forward import FeedForward
@@ -158,6 +159,7 @@ class TwoStageAttention(SeriesLayer):
             name=name,
             dtype=self.dtype_policy,
         )
+        hand_on(self._weight_options, part)
         part.build(*shapes)
         return part
 
@@ -176,6 +178,7 @@ class TwoStageAttention(SeriesLayer):
             name=name,
             dtype=self.dtype_policy,
         )
+        hand_on(self._weight_options, part)
         part.build(shape)
         return part
 

@@ -11,6 +11,7 @@ from attention_zoo.layers.core.validation import (
     check_positive_number,
     check_rate,
 )
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
 from attention_zoo.layers.sequence.per_head import serialize_parts
 from attention_zoo.layers.transformer.feed_forward import FeedForward
@@ -105,6 +106,7 @@ class TransformerBlock(AttentionLayer):
         drop = keras.layers.Dropout(
             self.dropout, seed=seed, name=f"{name}_dropout", dtype=dtype
         )
+        hand_on(self._weight_options, sublayer)
         sublayer.build(*shapes)
         norm.build(shapes[0])
         return sublayer, norm, drop

@@ -11,6 +11,7 @@ from attention_zoo.layers.core.blockwise import attend
 from attention_zoo.layers.core.masks import AttentionMask
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.scores import get_score
+from attention_zoo.layers.core.weight_options import WeightOptions
 from attention_zoo.layers.vision._shared import add_projections
 
 
@@ -25,7 +26,7 @@ def head_width(owner, channels, num_heads):
     return -(-channels // num_heads)
 
 
-class HeadsAttention(keras.layers.Layer):
+class HeadsAttention(WeightOptions):
     """Self-attention of `num_heads` heads over the last but one axis.
 
     Weights: `query`, `key`, `value` and `output`, dense layers, `key` without bias,

@@ -5,6 +5,7 @@ from keras import ops
 
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
 
@@ -79,6 +80,7 @@ class AxialAttention(VisionLayer):
                 dtype=self.dtype_policy,
                 name=f"axis_{axis}",
             )
+            hand_on(self._weight_options, part)
             part.build(_axis_last(shape, axis))
             self._axes.append(part)
 

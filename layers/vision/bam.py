@@ -3,6 +3,7 @@
 import keras
 
 from attention_zoo.layers.core.validation import check_choice, check_positive_integer
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import (
     convolution,
@@ -98,6 +99,7 @@ class BAM(VisionLayer):
         channels, policy = shape[-1], self.dtype_policy
         hidden = reduced_channels(type(self).__name__, channels, self.ratio)
         self._channel = _chain(
+            self._weight_options,
             [
                 keras.layers.Dense(hidden, dtype=policy, name="channel_reduce"),
                 keras.layers.Dense(channels, dtype=policy, name="channel_expand"),
@@ -110,6 +112,7 @@ class BAM(VisionLayer):
         widths = [hidden, hidden, hidden, 1]
         rank = len(shape) - 2
         self._spatial = _chain(
+            self._weight_options,
             [
                 *(
                     convolution(rank, w, policy=policy, name=f"spatial_{i}", **o)
@@ -151,9 +154,10 @@ class BAM(VisionLayer):
         return {**super().get_config(), **config}
 
 
-def _chain(parts, shape):
+def _chain(options, parts, shape):
     """Builds layers that follow one another and returns them."""
     for part in parts:
+        hand_on(options, part)
         part.build(shape)
         shape = part.compute_output_shape(shape)
     return parts

@@ -5,6 +5,7 @@ from keras import ops
 
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import MapGate
 from attention_zoo.layers.vision._shared import spatial_axes
 
@@ -92,6 +93,7 @@ class CoordinateAttention(MapGate):
         self._expands = []
         for i in range(len(shape) - 2):
             expand = keras.layers.Dense(channels, dtype=policy, name=f"expand_{i}")
+            hand_on(self._weight_options, expand)
             expand.build((shape[0], None, hidden))
             self._expands.append(expand)
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import convolution
 
@@ -140,6 +141,7 @@ class GatherExcite(VisionLayer):
                 name=f"gather_{i}",
             )
             norm = keras.layers.BatchNormalization(dtype=policy, name=f"norm_{i}")
+            hand_on(self._weight_options, gather)
             gather.build(shape)
             norm.build(shape)
             self._gathers.append(gather)

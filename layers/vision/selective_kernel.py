@@ -5,6 +5,7 @@ from keras import ops
 
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import BranchLayer
 from attention_zoo.layers.vision._shared import (
     check_divisible,
@@ -128,6 +129,7 @@ class SelectiveKernel(BranchLayer):
                 name=f"conv_{i}",
             )
             norm = keras.layers.BatchNormalization(dtype=policy, name=f"norm_{i}")
+            hand_on(self._weight_options, conv)
             conv.build(shape)
             norm.build((*shape[:-1], filters))
             self._convs.append(conv)

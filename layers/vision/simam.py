@@ -75,6 +75,7 @@ class SimAM(MapGate):
         - Yang et al. 2021, https://proceedings.mlr.press/v139/yang21o.html
     """
 
+    weight_arguments = ()
     family = "hybrid"
 
     def __init__(

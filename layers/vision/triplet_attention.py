@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.recording import record
+from attention_zoo.layers.core.weight_options import WeightOptions
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._shared import check_odd
 from attention_zoo.layers.vision.spatial_attention import describe_positions
 
 
-class PlaneGate(keras.layers.Layer):
+class PlaneGate(WeightOptions):
     """The gate of a plane, from mean and maximum across it.
 
     Args:

@@ -17,18 +17,29 @@ from support.check_layer import BACKEND, shake, symbolic, to_numpy
 from support.layer_cases import all_cases
 
 from attention_zoo import layers
-from attention_zoo.layers.core.validation import KERAS_ARGUMENTS
+from attention_zoo.layers.core.validation import KERAS_ARGUMENTS, WEIGHT_ARGUMENTS
 
 pytestmark = pytest.mark.skipif(BACKEND == "jax", reason="compiles each of them")
 
 # Arguments that change no output, and the tests that check what they do.
 UNSEEN = {
+    "attention_axes": "other inputs: tests/layers/sequence/test_keras_arguments.py",
+    "bias_constraint": "training: tests/layers/test_weight_options.py",
     "block_size": "memory: tests/layers/core/test_flash.py, tests/test_benchmarks.py",
     "chunk_size": "memory: tests/layers/efficient/test_linear.py",
+    "flash_attention": "the path: tests/layers/core/test_fused.py",
+    "kernel_constraint": "training: tests/layers/test_weight_options.py",
     "data_format": "the layout of the inputs: tests/layers/vision/test_drop_in.py",
     "momentum": "of an average over steps: tests/layers/sequence/test_hard.py",
     "HardAttention.temperature": "gradients: tests/layers/sequence/test_hard.py",
     "max_length": "the longest input: tests/layers/sequence/test_synthesizer.py",
+}
+# Those of them that a config has only where they are given.
+WHERE_GIVEN = {
+    "attention_axes": 1,
+    "bias_constraint": "non_neg",
+    "flash_attention": False,
+    "kernel_constraint": "non_neg",
 }
 # Another value for an argument of any class; a pair adds what makes it matter.
 DROPS = {"dropout": 0.5}
@@ -38,6 +49,8 @@ OTHER = {
     "attention": {"normalizer": "sigmoid"},
     "attention_units": 3,
     "base": 10.0,
+    "bias_initializer": "ones",
+    "bias_regularizer": "l2",
     "bidirectional": False,
     "branches": 3,
     "combine": "max",
@@ -61,6 +74,7 @@ OTHER = {
     "iterations": 2,
     "k": 2,
     "kernel_initializer": "zeros",
+    "kernel_regularizer": "l2",
     "kernel_size": 3,
     "key_dim": 6,
     "lambda_init": 0.7,
@@ -106,6 +120,7 @@ OTHER = {
     "seed": (7, DROPS),
     "shift_size": 1,
     "slot_dim": 7,
+    "sliding_window": 2,
     "talking_heads": True,
     "temperature": 0.2,
     "units": 7,
@@ -277,7 +292,8 @@ def plain_outcome(cls, extra):
 def test_an_argument_is_saved_and_acts(cls, name):
     other = OTHER_OF.get((cls.__name__, name), OTHER.get(name))
     if {name, f"{cls.__name__}.{name}"} & set(UNSEEN):
-        layer = subject(cls, {})[0]
+        given = {name: WHERE_GIVEN[name]} if name in WHERE_GIVEN else {}
+        layer = subject(cls, given)[0]
         assert cls.__name__ in PARTS or name in layer.get_config()
         return
     assert other is not None, f"give `{name}` another value in OTHER"
@@ -295,6 +311,7 @@ def test_an_argument_is_saved_and_acts(cls, name):
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_an_argument_of_another_class_is_refused(cls):
     own = set(arguments_of(cls)) | set(KERAS_ARGUMENTS)
+    own |= set(getattr(cls, "weight_arguments", ()))
     config = PARTS.get(cls.__name__, ({"intermediate_dim": 3},))[0]
     config = CASES[cls].config if cls in CASES else config
     config = {name: value for name, value in config.items() if name in own}
@@ -305,6 +322,6 @@ def test_an_argument_of_another_class_is_refused(cls):
     for name in sorted({*foreign, "kwargs"}):
         with pytest.raises(ValueError, match=f"Unknown arguments.*{name}="):
             cls(**{**config, name: 1})
-    for name in sorted(own - set(KERAS_ARGUMENTS))[:1]:
+    for name in sorted(own - {*KERAS_ARGUMENTS, *WEIGHT_ARGUMENTS})[:1]:
         with pytest.raises(ValueError, match=f"did you mean .*'{name}'"):
             cls(**{**config, f"{name}x": 1})

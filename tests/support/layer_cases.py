@@ -5,7 +5,12 @@ import importlib.util
 import pathlib
 
 FOLDER = pathlib.Path(__file__).parents[1] / "layers"
-SHARED = {"test_arguments", "test_promises", "test_saved_layers"}
+SHARED = {
+    "test_arguments",
+    "test_promises",
+    "test_saved_layers",
+    "test_weight_options",
+}
 
 
 @functools.cache
