@@ -10,6 +10,7 @@ from attention_zoo.layers.core.validation import (
     check_positive_integer,
     check_rate,
 )
+from attention_zoo.layers.core.weight_options import WeightOptions
 from attention_zoo.layers.sequence.multi_head import MultiHeadAttention
 from attention_zoo.layers.transformer.feed_forward import FeedForward
 
@@ -25,7 +26,7 @@ ARGUMENTS = (
 )
 
 
-class MultiHeadBlock(keras.layers.Layer):
+class MultiHeadBlock(WeightOptions):
     """Multi-head attention of `query` to `value` and a feed-forward layer.
 
     Normalized after: `h = norm(x + attention(x, y))`, `norm(h + feed(h))`. Normalized

@@ -11,6 +11,7 @@ from attention_zoo.layers.core.validation import (
     check_rank,
     is_integer,
 )
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.sets._block import (
     block_config,
     keep_arguments,
@@ -142,6 +143,7 @@ class PerceiverAttention(SelfAttentionLayer):
         self._thinking = []
         for index in range(self.num_layers):
             block = make_block(self, f"thinking_{index}", normalize_first=True)
+            hand_on(self._weight_options, block)
             block.build(shape, shape)
             self._thinking.append(block)
         self.built = True

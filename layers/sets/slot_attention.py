@@ -14,6 +14,7 @@ from attention_zoo.layers.core.validation import (
     check_positive_number,
     check_rank,
 )
+from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.sets._block import repeat_rows, zero_empty_sets
 from attention_zoo.layers.transformer.feed_forward import FeedForward
 
@@ -138,6 +139,7 @@ class SlotAttention(SelfAttentionLayer):
         dense = keras.layers.Dense(
             width, use_bias=False, dtype=self.dtype_policy, name=name
         )
+        hand_on(self._weight_options, dense)
         dense.build(shape)
         return dense
 
