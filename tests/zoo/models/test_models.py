@@ -4,6 +4,7 @@ A new model needs no line here: its tiny configuration and its inputs follow fro
 names of its arguments and from the shapes of its inputs.
 """
 
+import functools
 import importlib
 import inspect
 import json
@@ -107,6 +108,12 @@ def create_small(name, attention="-"):
     return attention_zoo.create(name, **config)
 
 
+@functools.cache
+def small(name, attention="-"):
+    """A model that tests share: it is called, never trained."""
+    return create_small(name, attention)
+
+
 def make_inputs(model, rows=4):
     """Inputs for the model, each row special in its own way."""
     rng = np.random.default_rng(17)
@@ -150,7 +157,7 @@ every_series_variant = pytest.mark.parametrize(
 
 @every_variant
 def test_forward(name, attention):
-    model = create_small(name, attention)
+    model = small(name, attention)
     output = predict(model, make_inputs(model))
     expected = {
         "text": (4, 3),
@@ -169,7 +176,7 @@ def test_forward(name, attention):
 
 @every_text_variant
 def test_padding_changes_nothing(name, attention):
-    model = create_small(name, attention)
+    model = small(name, attention)
     inputs = make_inputs(model)
     longer = np.pad(inputs, ((0, 0), (0, 6)))
     np.testing.assert_allclose(
@@ -200,15 +207,14 @@ def test_every_weight_gets_a_gradient(name, attention):
 
 @every_variant
 def test_weights_have_stable_paths(name, attention):
-    first, second = (create_small(name, attention) for _ in range(2))
-    paths = [w.path for w in first.weights]
-    assert paths == [w.path for w in second.weights]
+    paths = [w.path for w in small(name, attention).weights]
+    assert paths == [w.path for w in create_small(name, attention).weights]
     assert len(set(paths)) == len(paths)
 
 
 @every_text_variant
 def test_attention_is_recorded(name, attention):
-    model = create_small(name, attention)
+    model = small(name, attention)
     inputs = make_inputs(model)
     explanation = attention_zoo.explain(model, inputs)
     weights = explanation.weights_of()
@@ -224,7 +230,7 @@ def test_attention_is_recorded(name, attention):
 
 @every_series_variant
 def test_attention_over_a_series_is_recorded(name, attention):
-    model = create_small(name, attention)
+    model = small(name, attention)
     inputs = make_inputs(model)
     if attention is None:
         with pytest.raises(ValueError, match="`explain` needs an attention layer"):
@@ -260,7 +266,7 @@ def test_mixed_precision_returns_float32(name):
 
 def test_saved_models_answer_alike_in_a_fresh_process(root, tmp_path):
     for variant in variants():
-        model = create_small(*variant.values)
+        model = small(*variant.values)
         inputs = make_inputs(model)
         path = tmp_path / f"{variant.id}.keras"
         model.save(path)
