@@ -32,7 +32,8 @@ RECIPE = Recipe(
         "max_length": 800,  # 98 % of the reviews are shorter
         "vocabulary_size": 20000,
         "word_dropout": 0.1,
-        "word_vectors": "unsupervised",
+        "unlabelled": "unsupervised",
+        "word_vectors": True,
     },
     train_split="train[:95%]",
     validation_split="train[95%:]",

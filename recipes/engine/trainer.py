@@ -95,6 +95,7 @@ def train(
         handed_over=options.publish,
     )
     with kept.telling():
+        pipeline.prepare(kept)
         runs, twins = fit_all(recipe, pipeline, seeds, options, kept)
         best = max(runs, key=lambda run: run.score)
         core = build(recipe, pipeline, best)
@@ -106,6 +107,7 @@ def train(
         baselines = measure_all(recipe, pipeline, runs, twins, steps)
         again = {"starts": kept.starts} if kept.starts > 1 else {}
         report = steps.run("attention", lambda: pipeline.attention_report(servable), {})
+        more = steps.run("report", lambda: pipeline.report(servable), {})
         record = {
             "name": name,
             "recipe": recipe.name,
@@ -120,6 +122,7 @@ def train(
             "metrics": best.test,
             "baselines": baselines,
             "attention": report,
+            **more,
             "parameters": core.count_params(),
             "settings": recipe.settings(),
             "execution": options.facts() | again,

@@ -268,6 +268,13 @@ class Pipeline:
         inputs, targets = self.raw("test")
         return inputs[:count], targets[:count]
 
+    def prepare(self, kept):
+        """Does what all runs need, before the first of them.
+
+        Args:
+            kept: The `Checkpoints`, for what takes long.
+        """
+
     def model_config(self):
         """Returns the arguments of the model that only the data decide."""
         return {}
@@ -321,6 +328,10 @@ class Pipeline:
 
     def attention_report(self, servable):
         """Returns what is known about the attention weights, a dict for the card."""
+        return {}
+
+    def report(self, servable):
+        """Returns what else is measured on the model that people load, for the card."""
         return {}
 
     def draw(self, folder, runs, twins):

@@ -1,7 +1,8 @@
 """Baselines of scikit-learn, measured in the same run as the model.
 
 Each takes three pairs of raw texts (bytes or strings) and labels: train, validation
-and test. The inverse penalty C is picked on validation; test is measured once.
+and test. The inverse penalty C is picked on validation; test is measured once. NB-SVM,
+which may be a teacher too, comes trained, with one C.
 """
 
 import re
@@ -63,6 +64,25 @@ def is_unspaced(texts, sample=200):
     )
     letters = sum(c.isalpha() for c in text)
     return 2 * len(UNSPACED.findall(text)) > letters
+
+
+def nb_svm(model, words):
+    """Returns the metrics of a trained `NaiveBayesLinear`.
+
+    Args:
+        model: The trained model.
+        words: Function from a split to its standardised texts and labels.
+    """
+    found = {}
+    for split in ("validation", "test"):
+        texts, labels = words(split)
+        found[split] = scores_of(model.probabilities(texts).argmax(axis=-1), labels)
+    return {
+        **found["test"],
+        "validation_accuracy": found["validation"]["accuracy"],
+        "C": model.cost,
+        "features": model.features,
+    }
 
 
 def _logistic_regression(vectorizer, costs, train, validation, test):

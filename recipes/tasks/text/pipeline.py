@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 import attention_zoo
-from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
 from attention_zoo.recipes.tasks.classification import (
@@ -18,11 +17,16 @@ from attention_zoo.recipes.tasks.classification import (
 )
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
+from attention_zoo.recipes.tasks.text import behaviour as _behaviour
+from attention_zoo.recipes.tasks.text import self_training as _self_training
+from attention_zoo.recipes.tasks.text import spans as _spans
 from attention_zoo.recipes.tasks.text import word_vectors as _word_vectors
+from attention_zoo.recipes.tasks.text.nb_svm import NaiveBayesLinear
+from attention_zoo.recipes.tasks.text.options import check_options
 
 OUT_OF_VOCABULARY = 1
 VECTOR_SCALE = 0.3  # standard deviation of the word vectors that training starts from
-SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64}
+SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64, "unlabelled": 32}
 Split = collections.namedtuple("Split", "texts labels marks", defaults=(None,))
 
 
@@ -30,14 +34,10 @@ class Pipeline(Classification):
     """Text of one TFDS dataset, in the form that training and export need.
 
     A split is read when it is first asked for. The vocabulary is adapted on the
-    training split alone. Token ids are computed once and kept. Texts of like length
-    share a batch, so that little is padding.
+    texts that are trained on. Token ids are computed once and kept. Texts of like
+    length share a batch, so that little is padding.
 
-    The recipe's `pipeline` dict holds `max_length` (words that are read),
-    `vocabulary_size` and `word_dropout` (share of the words that training replaces
-    by the unknown word, in every epoch anew). With `word_vectors`, the name of a split
-    whose labels are not looked at, the embedding starts from vectors that are counted
-    on that split and the training texts.
+    The recipe's `pipeline` dict holds the arguments of `options.check_options`.
 
     Args:
         recipe: The `Recipe`.
@@ -47,7 +47,7 @@ class Pipeline(Classification):
 
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
-        _check_options(**self.options)
+        check_options(**self.options)
         if smoke:
             self.dataset = "zoo_reviews/smoke"
             self.classes = ["negative", "positive"]
@@ -59,37 +59,68 @@ class Pipeline(Classification):
             self.classes = _data.class_names(self._builder, "text", "label")
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
+        self._sentences = _data.OnDemand(self._read_sentences)
 
     # === Data ===
 
     def _prepared_split(self, name):
         """Reads a split of the TFDS dataset."""
-        part = getattr(self.recipe, f"{name}_split")
+        if name == "unlabelled":
+            part = self.options["unlabelled"]
+        else:
+            part = getattr(self.recipe, f"{name}_split")
         columns = _data.read_split(self._builder, part)
         return Split(columns["text"], np.array(columns["label"]), columns.get("marks"))
 
     @functools.cached_property
     def vectorizer(self):
-        """The layer from raw strings to token ids, adapted on the training split."""
+        """The layer from raw strings to token ids, adapted on the training texts."""
         layer = keras.layers.TextVectorization(
             max_tokens=self.options["vocabulary_size"],
             standardize=attention_zoo.standardize_text,
             name="words",
         )
-        texts = self.splits["train"].texts
+        names = self._trained_on if self.options.get("self_training") else ("train",)
+        texts = [text for name in names for text in self.splits[name].texts]
         layer.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(512))
         return layer
 
+    @property
+    def _trained_on(self):
+        """Names of the splits whose texts the model may learn from."""
+        return ("train", "unlabelled") if self.options.get("unlabelled") else ("train",)
+
+    def words(self, split):
+        """Returns the standardised texts of a split and its labels."""
+        texts = tf.data.Dataset.from_tensor_slices(self.splits[split].texts).batch(512)
+        texts = texts.map(attention_zoo.standardize_text).unbatch()
+        texts = [text.decode() for text in texts.as_numpy_iterator()]
+        return texts, self.splits[split].labels
+
     def _tokenize(self, name):
         """Returns the token ids of a split, a list of arrays without padding."""
-        return self._rows(self.splits[name].texts)
+        if name in self._trained_on:
+            return self._sentences[name][0]
+        return self._rows(self.splits[name].texts, self.vectorizer)
 
-    def _rows(self, texts):
+    def _read_sentences(self, name):
+        """Returns the token ids of a split, and where the sentences start."""
+        words = [*self.vectorizer.get_vocabulary()[2:], _spans.MARK]
+        vectorizer = keras.layers.TextVectorization(
+            standardize=attention_zoo.standardize_text, vocabulary=words
+        )
+        texts = [_spans.mark_sentences(text) for text in self.splits[name].texts]
+        mark = len(words) + 1
+        found = [_spans.split_marks(r, mark) for r in self._rows(texts, vectorizer)]
+        rows, starts = zip(*found, strict=True)
+        return list(rows), list(starts)
+
+    def _rows(self, texts, vectorizer):
         """Returns the token ids of texts, a list of arrays without padding."""
         rows = []
         # By tf.data, which has strings on every backend of Keras.
         texts = tf.data.Dataset.from_tensor_slices(texts).batch(512)
-        for ids in texts.map(self.vectorizer):
+        for ids in texts.map(vectorizer):
             ids = ids.numpy()[:, : self.options["max_length"]].astype("int32")
             rows += [row[: np.count_nonzero(row)] for row in ids]
         return rows
@@ -107,6 +138,18 @@ class Pipeline(Classification):
 
     # === Training ===
 
+    def prepare(self, kept):
+        """Counts the word vectors and asks the teachers, once for all runs."""
+        found = kept.load("prepared")
+        arrays = found[1] if found else {}
+        for option, name in (("word_vectors", "_vectors"),
+                             ("self_training", "_soft_labels")):  # fmt: skip
+            if self.options.get(option) and name in arrays:
+                vars(self)[name] = arrays[name]  # where `cached_property` looks
+            elif self.options.get(option):
+                arrays[name] = getattr(self, name)
+                kept.save("prepared", {}, arrays)
+
     def model_config(self):
         return {
             "vocabulary_size": len(self.vectorizer.get_vocabulary()),
@@ -120,11 +163,8 @@ class Pipeline(Classification):
 
     @functools.cached_property
     def _vectors(self):
-        """Word vectors from the training texts and those of an unlabelled split."""
-        rows = list(self._ids["train"])
-        if hasattr(self, "_builder"):
-            texts = _data.read_split(self._builder, self.options["word_vectors"])
-            rows += self._rows(texts["text"])
+        """Word vectors from the training texts and the unlabelled ones."""
+        rows = [row for name in self._trained_on for row in self._ids[name]]
         print(f"word vectors from {len(rows):,} texts ...", flush=True)
         vectors = _word_vectors.word_vectors(
             rows,
@@ -136,25 +176,63 @@ class Pipeline(Classification):
     def batches(self, split, seed=None, first_pass=0):
         """Returns `(ids, one-hot labels)` batches, `(B, T)` and `(B, num_classes)`.
 
-        In training lengths are jittered, batches are shuffled and words are dropped
-        anew in every pass.
+        In training, texts are cut and sentences are drawn, lengths are jittered,
+        batches are shuffled and words are dropped anew in every pass.
         """
-        ids = self._ids[split]
-        labels = np.eye(len(self.classes), dtype="float32")[self.splits[split].labels]
+        if seed is None:
+            labels = np.eye(len(self.classes), dtype="float32")
+            labels = labels[self.splits[split].labels]
+            return self._batches(self._ids[split], None, labels)
+        rows, starts = self._sentences["train"]
+        labels = self._labels
+        if self.options.get("self_training"):
+            more = self._sentences["unlabelled"]
+            rows, starts = rows + more[0], starts + more[1]
+            labels = np.concatenate([labels, self._soft_labels])
+        return self._batches(rows, starts, labels, seed, first_pass)
+
+    def labelled_batches(self, seed):
+        """Returns the batches of a training on the labelled texts alone."""
+        return self._batches(*self._sentences["train"], self._labels, seed)
+
+    @functools.cached_property
+    def _labels(self):
+        """The labels of the training texts, one-hot."""
+        labels = np.eye(len(self.classes), dtype="float32")
+        return labels[self.splits["train"].labels]
+
+    @functools.cached_property
+    def linear_model(self):
+        """The linear model of n-grams: a teacher, and a baseline."""
+        return NaiveBayesLinear().fit(*self.words("train"))
+
+    @functools.cached_property
+    def _soft_labels(self):
+        """The labels that teachers give to the unlabelled texts."""
+        return _self_training.label(self, self._ids)
+
+    def _batches(self, ids, starts, labels, seed=None, first_pass=0):
+        """Returns batches of texts, `(ids, labels)`: see `batches`."""
         size = self.recipe.batch_size if seed is not None else 256
+        share = self.options.get("spans", 0.0) if seed is not None else 0.0
+        crop = self.options.get("crop") or self.options["max_length"]
 
         def one_pass(rng):
-            for rows in by_length([len(row) for row in ids], size, rng):
-                batch = pad([ids[i] for i in rows])
+            parts, owners = ids, np.arange(len(ids))
+            if rng is not None:
+                parts, owners = _spans.draw(ids, starts, crop, share, rng)
+            for rows in by_length([len(part) for part in parts], size, rng):
+                batch = pad([parts[i] for i in rows])
                 if rng is not None:
                     batch = self._drop_words(batch, rng)
-                yield batch, labels[rows]
+                yield batch, labels[owners[rows]]
 
         shapes = (
             tf.TensorSpec((None, None), "int32"),
             tf.TensorSpec((None, len(self.classes)), "float32"),
         )
-        return dataset_of(one_pass, shapes, -(-len(ids) // size), seed, first_pass)
+        steps = -(-(len(ids) + round(share * len(ids))) // size)
+        return dataset_of(one_pass, shapes, steps, seed, first_pass)
 
     def _drop_words(self, batch, rng):
         dropped = rng.random(batch.shape) < self.options["word_dropout"]
@@ -202,7 +280,14 @@ class Pipeline(Classification):
             "majority_class": lambda: _baselines.majority_class(*parts),
             "bag_of_words": lambda: _baselines.bag_of_words(*parts),
             "tfidf_logistic_regression": lambda: _baselines.tfidf(*parts),
+            "nb_svm": lambda: _baselines.nb_svm(self.linear_model, self.words),
         }
+
+    def report(self, servable):
+        """Returns the pass rates of the behaviour suite; nothing for other classes."""
+        if not self.options.get("behaviour"):
+            return {}
+        return {"behaviour": _behaviour.pass_rates(predictor(servable))}
 
     def attention_report(self, servable, count=500, hidden=20):
         """Returns what is known about the attention on test texts.
@@ -251,26 +336,12 @@ def predict(model, inputs):
     return predictor(model)(inputs)
 
 
-def _check_options(max_length, vocabulary_size, word_dropout, word_vectors=None):
-    """Raises `UserError` for values outside their range."""
-    if max_length < 1:
-        raise UserError(f"max_length must be positive, received {max_length}")
-    if vocabulary_size < 3:
-        raise UserError(
-            "vocabulary_size must be at least 3, padding and the unknown word "
-            f"included, received {vocabulary_size}"
-        )
-    if not 0 <= word_dropout < 1:
-        raise UserError(
-            f"word_dropout must be at least 0 and below 1, received {word_dropout}"
-        )
-
-
 def _generated_split(name):
     """Returns a handful of generated reviews, for a smoke run."""
     from attention_zoo.recipes.datasets import _grammar
 
-    part, seed = "test" if name == "test" else "train", list(SMOKE_SIZES).index(name)
+    part = "test" if name == "test" else "train"
+    seed = list(SMOKE_SIZES).index(name)
     reviews = list(_grammar.generate(part, SMOKE_SIZES[name], seed=seed))
     return Split(
         [review["text"].encode() for review in reviews],
