@@ -168,6 +168,7 @@ def test_defaults_follow_the_images():
     assert few.epochs > many.epochs
 
 
+@pytest.mark.slow
 def test_training_and_predicting(command, empty_folder):
     rng = np.random.default_rng(0)
     for label, low in (("dark", 0), ("light", 150)):

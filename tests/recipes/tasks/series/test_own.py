@@ -112,6 +112,7 @@ def test_numbers_are_told_in_full():
     assert [in_full(float(text)) for text in told] == told
 
 
+@pytest.mark.slow
 def test_training_and_forecasting(command, folder):
     write("x.csv", 80, step="M", start="2018-01", holes=(5,))
     small = [f"--set={x}" for x in ("width=4", "num_layers=1", "quantiles=(.1,.5,.9)")]

@@ -96,6 +96,7 @@ def test_defaults_follow_the_sentences():
     assert reader.recipe_for("rnn_translator", chinese).settings()["max_length"] == 44
 
 
+@pytest.mark.slow
 def test_training_and_translating(command, files):
     words = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
     pairs = [(f"{a} {b}", f"{words[a]} {words[b]}") for a in words for b in words]
