@@ -6,6 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
+import attention_zoo
 from attention_zoo.pretrained import Entry, load
 from attention_zoo.recipes.cli import commands
 from attention_zoo.recipes.cli.show import card_lines
@@ -14,8 +15,8 @@ from attention_zoo.recipes.tasks import TASKS
 ENTRIES = pathlib.Path(__file__).resolve().parents[3] / "saved_models"
 GONE = object()
 VALUES = [
-    GONE, None, True, "x", "", 0, -3, 2.5, 10**30, float("nan"), [], [1], ["x"],
-    ["x", 1], {}, {"x": {}}, {"x": "y"}, {"quantiles": ["x"]}, {"quantiles": [2, 1]},
+    GONE, None, True, "x", -3, 2.5, 10**30, [], ["x", 1], {}, {"x": {}},
+    {"quantiles": ["x"]},
 ]  # fmt: skip
 
 
@@ -38,6 +39,16 @@ def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Entry, "load", lambda self: model)
     monkeypatch.setattr(commands, "write_picture", lambda *arguments: None)
+    explain, told = attention_zoo.explain, {}
+
+    def explain_once(model, inputs, class_names=None):
+        key = repr(class_names)
+        if key not in told:
+            told[key] = explain(model, inputs, class_names=class_names)
+            monkeypatch.setattr(type(told[key]), "plot", lambda *arguments: None)
+        return told[key]
+
+    monkeypatch.setattr(attention_zoo, "explain", explain_once)
     folder = tmp_path / "saved_models" / "mixed"
     folder.mkdir(parents=True)
     (folder / "model.keras").touch()
@@ -45,7 +56,7 @@ def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
     inputs = {"images": "x.png", "series": "x.csv"}.get(kind, "a good film")
     if kind == "series":
         write_series(card)
-    own = {"kind", "classes", "settings", "recipe", *TASKS[kind].facts}
+    own = {"kind", "settings", *TASKS[kind].facts}
     for field in sorted({*card} - {"sha256"} | own):
         for value in [*VALUES, *(TASKS if field == "kind" else [])]:
             changed = {k: v for k, v in card.items() if k != field}
@@ -56,14 +67,14 @@ def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
             if lines[0].startswith("unusable"):
                 assert f"the field {field}" in lines[0]
             # The search of a translator takes longer than all the rest.
-            names = ["predict"] + ["explain"] * (kind != "translation")
-            for words in [(name, "mixed", inputs) for name in names if field in own]:
-                code, out, err = command(*words)
-                told = f"{words} {field} {value}: {out} {err}"
-                assert code in (0, 2), told
-                assert out if code == 0 else err.count("\n") == 1, told
+            names = ("predict",) if kind == "translation" else ("predict", "explain")
+            for name in names if field in own else ():
+                code, out, err = command(name, "mixed", inputs)
+                said = f"{name} {field} {value}: {out} {err}"
+                assert code in (0, 2), said
+                assert out if code == 0 else err.count("\n") == 1, said
                 if code:
-                    assert err.startswith("attention-zoo: error: "), told
+                    assert err.startswith("attention-zoo: error: "), said
 
 
 def write_series(card):
