@@ -59,8 +59,8 @@ class SelfAttentionLayer(AttentionLayer):
     weights are not `(B, T, T)`.
     """
 
-    family = "self"
-    weights_are = "positions"
+    family: str | None = "self"
+    weights_are: str | None = "positions"
     call_options: tuple[str, ...] = ("use_causal_mask", "return_attention_scores")
 
     def compute_output_shape(self, input_shape):

@@ -70,7 +70,10 @@ def store(name, records, rows, known, data_dir=None):
     """
     tfds = quiet_tfds()
 
-    class OwnBuilder(tfds.dataset_builders.AdhocBuilder, skip_registration=True):
+    class OwnBuilder(  # type: ignore[call-arg]
+        tfds.dataset_builders.AdhocBuilder,  # type: ignore[name-defined]
+        skip_registration=True,
+    ):
         """Own data with what is known of them."""
 
         def _info(self):

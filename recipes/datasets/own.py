@@ -216,10 +216,10 @@ def file_facts(request):
             from pandas.util import hash_pandas_object
 
             hashed = hash_pandas_object(data.astype(str), index=False).to_numpy()
-            digest = hashlib.sha256(hashed.tobytes() + repr([*data]).encode())
-            facts.append(
-                {"name": "DataFrame", "part": part, "sha256": digest.hexdigest()}
-            )
+            digest = hashlib.sha256(
+                hashed.tobytes() + repr([*data]).encode()
+            ).hexdigest()
+            facts.append({"name": "DataFrame", "part": part, "sha256": digest})
     return facts
 
 

@@ -10,6 +10,8 @@ class TrainsOnOwnData:
         models: Names of the models of the zoo that can be trained on own data.
     """
 
+    kind: str
+
     models: tuple = ()
 
     def add_data_arguments(self, parser):

@@ -49,7 +49,7 @@ class Explanation:
 
     takes = ""  # the inputs of the models that it explains, for an error message
     needs = "one weight per position of the input"
-    methods = ("attention",)  # those that the kind of input has
+    methods: tuple[str, ...] = ("attention",)  # those that the kind of input has
 
     def __init__(
         self, model, predictions, records, mask, class_names=None, method="attention"
@@ -68,7 +68,7 @@ class Explanation:
                 f"Received: {looked_at(model, records)}, inputs of the shape "
                 f"{mask.shape}"
             )
-        self.attributions = None if method == "attention" else self._attributions()
+        self.attributions: Any = None if method == "attention" else self._attributions()
 
     @staticmethod
     def accepts(model, inputs=None):

@@ -178,7 +178,7 @@ class SeriesExplanation(SeriesMethods):
             layer_name: A key of `weights`. Defaults to `default_layer`.
             count: Integer, how many parts of each variate. Defaults to `5`.
         """
-        kind, shown, lines = *self._shown(layer_name), []
+        (kind, shown), lines = self._shown(layer_name), []
         for b, weights in enumerate(shown):
             lines.append(f"{b + 1}. {self.verdict(b)}")
             for name, row in zip(self.class_names, weights, strict=True):

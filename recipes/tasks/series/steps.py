@@ -63,7 +63,7 @@ def find_step(stamps, place, expected=None, fill=False):
     """
     _check_rising(stamps, place)
     step, position = _matching(stamps, expected) if expected else (None, None)
-    if step is None:
+    if step is None or position is None:
         step, position = _found(stamps)
     gaps = np.diff(position)
     whole = np.isclose(gaps, np.rint(gaps), atol=1e-6) & (gaps > 0.5)

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Table:
 
     def __init__(self, path):
         self.decimal = "."
+        self.path: Any
         if not isinstance(path, (str, pathlib.Path)):
             self.path, self.frame = "the DataFrame", path
             self._take_frame()

@@ -91,7 +91,8 @@ def read_part(data, given):
             f"({', '.join(TABLES[:2])}, ...), received {len(files)} files: "
             f"{', '.join(map(str, files[:4]))}"
         )
-    return read_aligned(*files, given.get("encoding"))
+    source, target = files
+    return read_aligned(source, target, given.get("encoding"))
 
 
 def read_aligned(source, target, encoding=None):
@@ -189,7 +190,7 @@ def recipe_for(model, facts):
     batch = 32 if pairs < 10000 else 64
     steps = -(-pairs // batch)
     small = pairs < 5000
-    config = {
+    configs: dict = {
         "rnn_translator": {
             "embedding_dim": 128 if small else 256,
             "units": 128 if small else 256,
@@ -205,7 +206,7 @@ def recipe_for(model, facts):
             "share_embeddings": True,
             "dropout": 0.15,
         },
-    }[model]
+    }
     # A word is about two subwords; where words are not split by spaces, signs count.
     length = min(facts.get("signs", 100), 2 * facts.get("length", 20)) + 4
     if facts.get("signs", 100) > 20 * facts.get("length", 20):
@@ -216,7 +217,7 @@ def recipe_for(model, facts):
         dataset="",
         kind="translation",
         expected={},
-        config=config,
+        config=configs[model],
         pipeline={
             "source": facts.get("source", "source"),
             "target": facts.get("target", "target"),
