@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.tasks.base import Pipeline, Task
+from attention_zoo.recipes.tasks.base import Task
+from attention_zoo.recipes.tasks.pipeline import Pipeline
 
 
 class ClassificationTask(Task):

@@ -4,6 +4,8 @@ A kind of input is one subclass of `Explanation` in one file, which says itself 
 models it accepts; `attention_zoo.interpret.registry` lists them.
 """
 
+from typing import Any
+
 import numpy as np
 
 from attention_zoo.interpret.calls import NoAttentionError, looked_at

@@ -9,7 +9,7 @@ import tensorflow as tf
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
-from attention_zoo.recipes.tasks import base
+from attention_zoo.recipes.tasks import pipeline
 from attention_zoo.recipes.tasks.series import baselines
 from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
 from attention_zoo.recipes.tasks.series.reader import fill_gaps
@@ -22,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
 
 
-class Pipeline(base.Pipeline):
+class Pipeline(pipeline.Pipeline):
     """A series of one TFDS dataset, in the form that training and export need.
 
     The data set has a feature `date` and scalars, the variates; its examples are rows

@@ -11,7 +11,7 @@ from attention_zoo import SubwordDetokenizer, SubwordTokenizer, Translator
 from attention_zoo.generation import tokenizers as subwords
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import loading as _data
-from attention_zoo.recipes.tasks import base
+from attention_zoo.recipes.tasks import pipeline
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
 from attention_zoo.recipes.tasks.shared import dataset_of
 from attention_zoo.recipes.tasks.translation import baselines
@@ -26,7 +26,7 @@ SMOKE_SIZES = {"train": 96, "validation": 32, "test": 32}
 Pairs = collections.namedtuple("Pairs", "source target")
 
 
-class Pipeline(base.Pipeline):
+class Pipeline(pipeline.Pipeline):
     """Pairs of sentences of one TFDS dataset, in the form that training needs.
 
     One vocabulary of subwords for both languages is made of the training split. Ids are

@@ -65,12 +65,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_zoo.recipes.tasks import base
+from attention_zoo.recipes.tasks import pipeline
 
 SIZES = {"train": 32, "validation": 8, "test": 8}
 
 
-class Pipeline(base.Pipeline):
+class Pipeline(pipeline.Pipeline):
     shows_attention = False
 
     def __init__(self, recipe, data_dir=None, smoke=False):
