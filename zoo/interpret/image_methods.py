@@ -108,7 +108,7 @@ class ImageMethods(Explanation):
         if extra:  # the answer is read off a class token, the first of all
             pooling = np.zeros(mask.shape)
             pooling[:, 0] = 1
-            layers = [[*one, pooling] for one in layers]
+            layers = tuple([*one, pooling] for one in layers)
         found = method(*layers, mask)[:, extra:].reshape(-1, *size)
         return upsample(found, self.inputs.shape[1:3])
 
