@@ -88,10 +88,13 @@ def test_commands_exist(command, capsys):
 
 
 def test_commands_name_what_there_is():
-    recipes = list_recipes()
+    known = {*list_recipes()}
     for command in commands(README):
-        if command[0] == "attention-zoo" and len(command) > 2:
-            assert command[2] in recipes, command
+        if "--data" in command:  # trains a model, and calls the result after the file
+            assert command[2] in attention_zoo.list_models(), command
+            known.add(pathlib.Path(command[command.index("--data") + 1]).stem)
+        elif command[0] == "attention-zoo" and len(command) > 2:
+            assert command[2] in known, command
 
 
 def test_the_table_of_results_equals_the_cards():
