@@ -183,8 +183,8 @@ def sentences():
 def _fill(template, number):
     """Returns a template with its places filled, by a number."""
     words = {"s": SUBJECTS, "g": GOOD, "b": BAD, "n": NEVER, "who": NAMES}
-    words |= {"where": PLACES, "G": [w.upper() for w in GOOD]}
-    words["B"] = [w.upper() for w in BAD]
+    words |= {"where": PLACES, "G": tuple(w.upper() for w in GOOD)}
+    words["B"] = tuple(w.upper() for w in BAD)
     return template.format(**{k: v[number % len(v)] for k, v in words.items()})
 
 

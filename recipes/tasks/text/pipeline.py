@@ -193,13 +193,13 @@ class Pipeline(Classification):
 
     def labelled_batches(self, seed):
         """Returns the batches of a training on the labelled texts alone."""
-        return self._batches(*self._sentences["train"], self._labels, seed)
+        rows, starts = self._sentences["train"]
+        return self._batches(rows, starts, self._labels, seed)
 
     @functools.cached_property
     def _labels(self):
         """The labels of the training texts, one-hot."""
-        labels = np.eye(len(self.classes), dtype="float32")
-        return labels[self.splits["train"].labels]
+        return np.eye(len(self.classes), dtype="float32")[self.splits["train"].labels]
 
     @functools.cached_property
     def linear_model(self):
