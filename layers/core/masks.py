@@ -27,10 +27,10 @@ def check_window(owner, window):
 
 
 def zero_padding(x, mask):
-    """Returns `x` `(B, T, ...)` with zeros where `mask` `(B, T)` is False."""
+    """Returns `x` with zeros where `mask`, of its leading axes, is False."""
     if mask is None:
         return x
-    for _ in x.shape[2:]:
+    for _ in x.shape[len(mask.shape) :]:
         mask = ops.expand_dims(mask, -1)
     return ops.where(mask, x, ops.zeros_like(x))
 

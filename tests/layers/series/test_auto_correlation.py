@@ -107,7 +107,7 @@ def test_a_row_does_not_depend_on_its_batch_in_training_either():
     [
         ({"num_heads": 0}, "Received: num_heads=0"),
         ({"key_dim": -1}, "Received: key_dim=-1"),
-        ({"factor": 0}, "a finite number above 0. Received: factor=0"),
+        ({"factor": 0}, "a number above 0. Received: factor=0"),
         ({"factor": "1"}, "Received: factor='1'"),
         ({"factor": float("inf")}, "Received: factor=inf"),
     ],
