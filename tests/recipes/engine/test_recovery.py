@@ -227,7 +227,8 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
 # === The flags ===
 
 
-def test_the_flags_reach_the_training_and_the_command(command, monkeypatch):
+def test_the_flags_reach_the_training_and_the_command(command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where no model is in the way
     calls = []
     monkeypatch.setattr(trainer, "train", lambda *given: calls.append(given) or "x")
     command("train", RECIPE)
