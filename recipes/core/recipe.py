@@ -3,9 +3,9 @@
 import ast
 import dataclasses
 import importlib
-import importlib.resources
 import inspect
 import math
+import pkgutil
 import types
 
 import attention_zoo.layers
@@ -201,10 +201,11 @@ def describe(name):
 
 def _files_by_recipe():
     """Returns `{name: module}`; a file holds a `RECIPE` and maybe `VARIANTS` of it."""
+    package = importlib.import_module("attention_zoo.recipes")  # is loaded by now
     modules = (
-        importlib.import_module(f"attention_zoo.recipes.{file.name[:-3]}")
-        for file in importlib.resources.files("attention_zoo.recipes").iterdir()
-        if file.name.endswith(".py") and not file.name.startswith("_")
+        importlib.import_module(f"attention_zoo.recipes.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_") and not module.ispkg
     )
     return {recipe.name: m for m in modules for recipe in _recipes_in(m)}
 

@@ -134,7 +134,7 @@ def _eight_bits(image, say):
         return Image.fromarray((values / 257).round().astype("uint8"))
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image))
-        share = values.max() <= 1
+        share = bool(values.max() <= 1)
         say("fractions to 8 bits", "values up to 1 are taken as shares of 255" * share)
         values = (values * (255 if share else 1)).clip(0, 255)
         return Image.fromarray(values.round().astype("uint8"))

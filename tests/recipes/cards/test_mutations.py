@@ -41,10 +41,10 @@ def test_a_changed_card(command, tmp_path, monkeypatch, name, kind):
     monkeypatch.setattr(commands, "write_picture", lambda *arguments: None)
     explain, told = attention_zoo.explain, {}
 
-    def explain_once(model, inputs, class_names=None):
+    def explain_once(model, inputs, class_names=None, **options):
         key = repr(class_names)
         if key not in told:
-            told[key] = explain(model, inputs, class_names=class_names)
+            told[key] = explain(model, inputs, class_names=class_names, **options)
             monkeypatch.setattr(type(told[key]), "plot", lambda *arguments: None)
         return told[key]
 

@@ -51,7 +51,8 @@ def test_the_card(folder):
     assert source["options"] == {"text": "review", "label": "stars"}
     assert card["classes"] == ["1", "2"]
     assert [*card["baselines"]] == [
-        "majority_class", "bag_of_words", "tfidf_logistic_regression", "no_attention",
+        "majority_class", "bag_of_words", "tfidf_logistic_regression", "nb_svm",
+        "no_attention",
     ]  # fmt: skip
     assert card["baselines"]["majority_class"]["accuracy"] == 0.5
     assert {"accuracy", "macro_f1"} == {*card["metrics"]}
