@@ -74,15 +74,13 @@ class Pipeline(Classification):
 
     @functools.cached_property
     def vectorizer(self):
-        """The layer from raw strings to token ids, adapted on the training texts."""
+        """The layer from standardised texts to ids, adapted on the training texts."""
         layer = keras.layers.TextVectorization(
-            max_tokens=self.options["vocabulary_size"],
-            standardize=attention_zoo.standardize_text,
-            name="words",
+            max_tokens=self.options["vocabulary_size"], standardize=None, name="words"
         )
         names = self._trained_on if self.options.get("self_training") else ("train",)
         texts = [text for name in names for text in self.splits[name].texts]
-        layer.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(512))
+        layer.adapt(_standardized(texts))
         return layer
 
     @property
@@ -92,8 +90,7 @@ class Pipeline(Classification):
 
     def words(self, split):
         """Returns the standardised texts of a split and its labels."""
-        texts = tf.data.Dataset.from_tensor_slices(self.splits[split].texts).batch(512)
-        texts = texts.map(attention_zoo.standardize_text).unbatch()
+        texts = _standardized(self.splits[split].texts).unbatch()
         texts = [text.decode() for text in texts.as_numpy_iterator()]
         return texts, self.splits[split].labels
 
@@ -106,9 +103,7 @@ class Pipeline(Classification):
     def _read_sentences(self, name):
         """Returns the token ids of a split, and where the sentences start."""
         words = [*self.vectorizer.get_vocabulary()[2:], _spans.MARK]
-        vectorizer = keras.layers.TextVectorization(
-            standardize=attention_zoo.standardize_text, vocabulary=words
-        )
+        vectorizer = keras.layers.TextVectorization(standardize=None, vocabulary=words)
         texts = [_spans.mark_sentences(text) for text in self.splits[name].texts]
         mark = len(words) + 1
         found = [_spans.split_marks(r, mark) for r in self._rows(texts, vectorizer)]
@@ -118,9 +113,7 @@ class Pipeline(Classification):
     def _rows(self, texts, vectorizer):
         """Returns the token ids of texts, a list of arrays without padding."""
         rows = []
-        # By tf.data, which has strings on every backend of Keras.
-        texts = tf.data.Dataset.from_tensor_slices(texts).batch(512)
-        for ids in texts.map(vectorizer):
+        for ids in _standardized(texts).map(vectorizer):
             ids = ids.numpy()[:, : self.options["max_length"]].astype("int32")
             rows += [row[: np.count_nonzero(row)] for row in ids]
         return rows
@@ -348,3 +341,9 @@ def _generated_split(name):
         np.array([review["label"] for review in reviews]),
         [np.array(review["marks"]) for review in reviews],
     )
+
+
+def _standardized(texts):
+    """Returns batches of standardised texts: tf.data has strings on every backend."""
+    texts = tf.data.Dataset.from_tensor_slices(texts).batch(512)
+    return texts.map(attention_zoo.standardize_text)
