@@ -56,10 +56,9 @@ class StepByStep:
             "key": self._heads(self._key_dense, inputs, index),
             "value": self._heads(self._value_dense, inputs),
         }
+        at = index if known else ops.minimum(index, length - count)
         cache = {
-            name: ops.slice_update(
-                held, (0, 0, index, 0), ops.cast(own[name], held.dtype)
-            )
+            name: ops.slice_update(held, (0, 0, at, 0), ops.cast(own[name], held.dtype))
             for name, held in cache.items()
         }
         output = self.attend_cache(inputs, cache, key_mask, index, use_causal_mask=True)

@@ -28,6 +28,8 @@ def circular_correlation(a, b, length=None, mean_axis=None):
     Returns:
         Tensor `(..., T)`, zeros from `length` on.
     """
+    if 0 in tuple(a.shape):  # which not every Fourier transform takes
+        return a + b if mean_axis is None else ops.mean(a + b, axis=mean_axis)
     size = ops.shape(a)[-1]
     period = size if length is None else 2 * size  # twice as long: nothing wraps
     real_a, imag_a = ops.rfft(a, fft_length=period)

@@ -50,7 +50,15 @@ def flatten_positions(x):
     if len(x.shape) == 3:
         return x
     shape = ops.shape(x)
-    return ops.reshape(x, (shape[0], -1, shape[-1]))
+    return ops.reshape(x, (shape[0], merge_sizes(shape[1:-1]), shape[-1]))
+
+
+def merge_sizes(sizes):
+    """Returns the product of axes' sizes, or -1 if one is not known.
+
+    A reshape of an empty batch takes no -1 on PyTorch.
+    """
+    return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else -1
 
 
 def unflatten_positions(flat, x):

@@ -8,6 +8,7 @@ from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
+from attention_zoo.layers.vision._shared import merge_sizes
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -89,7 +90,8 @@ class AxialAttention(VisionLayer):
         for axis, part in enumerate(self._axes, start=1):
             moved = ops.moveaxis(x, axis, -2)
             shape = ops.shape(moved)
-            lines, weights = part(ops.reshape(moved, (shape[0], -1, *shape[-2:])))
+            merged = (shape[0], merge_sizes(shape[1:-2]), *shape[-2:])
+            lines, weights = part(ops.reshape(moved, merged))
             x = ops.moveaxis(ops.reshape(lines, shape), -2, axis)
             weights = ops.reshape(weights, (*shape[:-2], *ops.shape(weights)[2:]))
             record(part, weights)

@@ -6,7 +6,7 @@ from keras import ops
 from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._base import VisionLayer
-from attention_zoo.layers.vision._shared import spatial_axes
+from attention_zoo.layers.vision._shared import merge_sizes, spatial_axes
 
 
 def normalize_maps(x, epsilon=1e-5):
@@ -116,7 +116,7 @@ class ShuffleAttention(VisionLayer):
         channel = ops.cast(mean, dtype) * ops.cast(self.channel_scale, dtype)
         channel = self.gate_activation(channel + ops.cast(self.channel_bias, dtype))
 
-        flat = ops.reshape(second, (*shape[:-1], -1))
+        flat = ops.reshape(second, (*shape[:-1], merge_sizes(ops.shape(second)[-2:])))
         spatial = ops.reshape(normalize_maps(flat), ops.shape(second))
         spatial = spatial * ops.cast(self.gamma, dtype) + ops.cast(self.beta, dtype)
         spatial = spatial * ops.cast(self.spatial_scale, dtype)

@@ -7,6 +7,7 @@ from attention_zoo.layers.core.inputs import broadcast_mask
 from attention_zoo.layers.core.validation import check_mask, check_positive_integer
 from attention_zoo.layers.vision._base import VisionLayer
 from attention_zoo.layers.vision._heads import HeadsAttention
+from attention_zoo.layers.vision._shared import merge_sizes
 
 
 def hide_frames(x, mask):
@@ -38,7 +39,9 @@ def attend_over_time(heads, x, mask):
     """
     moved = ops.moveaxis(x, 1, -2)  # (B, H, W, T, C)
     shape = ops.shape(moved)
-    lines = ops.reshape(moved, (shape[0], -1, *shape[-2:]))  # (B, N, T, C)
+    lines = ops.reshape(  # (B, N, T, C)
+        moved, (shape[0], merge_sizes(shape[1:-2]), *shape[-2:])
+    )
     lines, weights = heads(lines, see_frames(mask))
     weights = ops.reshape(weights, (*shape[:-2], *ops.shape(weights)[2:]))
     return ops.moveaxis(ops.reshape(lines, shape), -2, 1), weights

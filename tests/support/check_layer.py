@@ -400,7 +400,8 @@ def check_scores(case):
     plain = to_numpy(first(layer(**inputs, **options)))
     output, scores = to_numpy(layer(**inputs, **options, return_attention_scores=True))
     assert scores.shape == case.scores
-    np.testing.assert_allclose(output, plain, atol=1e-6)
+    # A kernel without weights may add up in another order.
+    np.testing.assert_allclose(output, plain, rtol=1e-5, atol=1e-6)
     with record_attention() as records:
         layer(**inputs, **options)
     own = [r for r in records if r.layer is layer]

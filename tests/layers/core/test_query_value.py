@@ -93,7 +93,7 @@ def test_a_class_says_how_it_is_called_and_takes_what_it_lists(name):
     saved = set(config) - {"name", "dtype", "trainable"}
     assert saved <= own
     unset = [p.default for p in listed if p.name in own - saved]  # saved once given
-    assert all(default in (None, False) for default in unset)
+    assert all(default in (None, False, "zeros") for default in unset)
     assert cls.from_config(config).get_config() == config
     argument = sorted(own)[0]
     with pytest.raises(ValueError, match=f"`{cls.__name__}`.*mean.*'{argument}'"):

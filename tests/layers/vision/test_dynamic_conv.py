@@ -69,7 +69,7 @@ def test_errors():
         layers.DynamicConv(kernel_size=2)
     with pytest.raises(ValueError, match="positive integer.*num_kernels=0"):
         layers.DynamicConv(num_kernels=0)
-    with pytest.raises(ValueError, match="positive number.*temperature=0"):
+    with pytest.raises(ValueError, match="a number above 0.*temperature=0"):
         layers.DynamicConv(temperature=0)
     with pytest.raises(ValueError, match="too few channels for its ratio"):
         layers.DynamicConv(ratio=4)(np.zeros((2, 3, 3, 3)))

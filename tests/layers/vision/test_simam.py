@@ -42,9 +42,9 @@ def test_it_has_no_weights():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="positive number.*regularization=0"):
+    with pytest.raises(ValueError, match="a number above 0.*regularization=0"):
         layers.SimAM(regularization=0)
-    with pytest.raises(ValueError, match="positive number.*regularization='small'"):
+    with pytest.raises(ValueError, match="a number above 0.*regularization='small'"):
         layers.SimAM(regularization="small")
     with pytest.raises(ValueError, match="of rank 3 or 4 or 5"):
         layers.SimAM()(np.zeros((2, 16)))
