@@ -6,7 +6,7 @@ from keras import ops
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.vision._heads import HeadsAttention
-from attention_zoo.layers.vision._shared import count_positions
+from attention_zoo.layers.vision._shared import count_positions, merge_sizes
 from attention_zoo.layers.vision.temporal_attention import (
     VideoLayer,
     attend_over_time,
@@ -93,7 +93,9 @@ class DividedSpaceTimeAttention(VideoLayer):
         record(self._time, time)
         x = x + change
         shape = ops.shape(x)
-        flat = ops.reshape(self._space_norm(x), (*shape[:2], -1, shape[-1]))
+        flat = ops.reshape(
+            self._space_norm(x), (*shape[:2], merge_sizes(shape[2:-1]), shape[-1])
+        )
         seen = None
         if mask is not None:
             seen = ops.expand_dims(mask, (2, 3, 4))  # (B, T, 1, 1, 1)

@@ -109,8 +109,9 @@ class DoubleAttention(VisionLayer):
             flatten_positions(self._distribute(x)),
         )
         output = x + self._output(unflatten_positions(result, x))
-        shape = ops.shape(x)
-        return output, ops.reshape(gather, (shape[0], -1, *shape[1:-1]))
+        return output, ops.reshape(
+            gather, (*ops.shape(gather)[:2], *ops.shape(x)[1:-1])
+        )
 
     def reduce_weights(self, weights, sizes):
         return weights.mean(axis=1)

@@ -15,6 +15,7 @@ from attention_zoo.layers.vision._shared import (
     check_odd,
     flatten_positions,
     global_average,
+    merge_sizes,
     reduced_channels,
     softmax,
 )
@@ -154,10 +155,12 @@ class DynamicConv(BranchLayer):
         logits = widen(self._mix(self.activation(self._reduce(global_average(x)))))
         heat = ops.cast(self.current_temperature, logits.dtype)
         weights = ops.cast(softmax(logits / heat), x.dtype)
-        channels, filters = self.kernels[0].shape[-2:]
         flat = [ops.reshape(ops.cast(k, x.dtype), (-1,)) for k in self.kernels]
         kernels = ops.matmul(weights, ops.stack(flat))
-        kernels = ops.reshape(kernels, (ops.shape(x)[0], -1, channels, filters))
+        *area, channels, filters = self.kernels[0].shape
+        kernels = ops.reshape(
+            kernels, (ops.shape(x)[0], merge_sizes(area), channels, filters)
+        )
         output = convolve_each(x, kernels, self.kernel_size)
         if self.bias is not None:
             bias = ops.matmul(weights, ops.cast(self.bias, x.dtype))

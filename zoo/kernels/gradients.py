@@ -68,7 +68,9 @@ def inner_gradients(function, x):
 
         with torch.enable_grad():
             result, inner = function(x.detach().requires_grad_())
-            found = torch.autograd.grad(ops.sum(result), inner, allow_unused=True)
+            found = inner and torch.autograd.grad(
+                ops.sum(result), inner, allow_unused=True
+            )
         found = [
             torch.zeros_like(tensor) if one is None else one
             for tensor, one in zip(inner, found, strict=True)
