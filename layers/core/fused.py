@@ -96,13 +96,13 @@ def has_kernel(query, value, mask, blocks):
             length: the kernel then must not fall back to all pairs, nor be given a mask
             of all pairs that is not there yet.
     """
-    if keras.backend.backend() == "jax":
-        return not blocks and _has_gpu()
+    same_width = value.shape[-1] == query.shape[-1]
+    if keras.backend.backend() == "jax":  # whose kernel takes one width alone
+        return not blocks and same_width and _has_gpu()
     if keras.backend.backend() != "torch":
         return False
     made = mask.window is not None or (mask.causal and not _only_causal(mask))
-    thrifty = value.shape[-1] == query.shape[-1]
-    thrifty = thrifty and (mask.attention_mask is not None or not made)
+    thrifty = same_width and (mask.attention_mask is not None or not made)
     return thrifty or not blocks
 
 

@@ -224,7 +224,7 @@ def test_attention_is_recorded(name, attention):
     # Less than 1 where a kind leaves weight unspent: local, monotonic, a sentinel.
     assert (np.abs(weights.sum(axis=-1)) < 1 + 1e-5).all()
     np.testing.assert_allclose(
-        explanation.predictions, predict(model, inputs), atol=1e-6
+        explanation.predictions, predict(model, inputs), rtol=1e-5, atol=1e-6
     )
 
 
@@ -247,7 +247,7 @@ def test_attention_over_a_series_is_recorded(name, attention):
             assert weights.shape[2] == {"lags": 12, "variates": 3}[kind]
             np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     np.testing.assert_allclose(
-        explanation.predictions, predict(model, inputs), atol=1e-6
+        explanation.predictions, predict(model, inputs), rtol=1e-5, atol=1e-6
     )
 
 
