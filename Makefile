@@ -68,7 +68,7 @@ format: .venv/.test
 # A type checker does not follow the mapping of folders to packages in setup.cfg, so
 # the packages are installed under their names first; messages name the real files.
 types: .venv/.test
-	@rm -rf build/types build/lib
+	@rm -rf build/types build/lib build/bdist.*
 	$(PIP) install --quiet --no-deps --no-build-isolation --target build/types .
 	@set -o pipefail; $(BIN)/mypy | sed -E \
 	  -e 's#build/types/attention_zoo/(layers|recipes|saved_models)/#\1/#' \

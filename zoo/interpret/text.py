@@ -149,8 +149,8 @@ class TextExplanation(Explanation):
         if self.method == "attention_x_gradient":
             found = features.attention_gradients(self._fits)
             needs_weights(self, *found)
-            cut = [list(self._fitting(arrays)) for arrays in found]
-            return attention_times_gradient(*cut, self.mask)
+            layers, gradients = ([*self._fitting(arrays)] for arrays in found)
+            return attention_times_gradient(layers, gradients, self.mask)
         by_word = by_gradient(self.method, features)
         return by_word.reshape(self.mask.shape) * self.mask
 
