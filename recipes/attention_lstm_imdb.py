@@ -25,15 +25,19 @@ RECIPE = Recipe(
         "embedding_dim": 100,
         "units": 64,
         "attention": "attention_pooling",
-        "embedding_dropout": 0.4,
+        "embedding_dropout": 0.3,
         "dropout": 0.5,
     },
     pipeline={
         "max_length": 800,  # 98 % of the reviews are shorter
-        "vocabulary_size": 20000,
+        "vocabulary_size": 25000,
         "word_dropout": 0.1,
+        "crop": 256,  # a step sees so many words of a review, from a random one on
+        "spans": 0.5,  # half of the examples are single sentences of a review
         "unlabelled": "unsupervised",
         "word_vectors": True,
+        "self_training": True,  # a linear teacher labels the unlabelled reviews
+        "behaviour": True,
     },
     train_split="train[:95%]",
     validation_split="train[95%:]",
@@ -42,7 +46,7 @@ RECIPE = Recipe(
     learning_rate=3e-3,
     warmup=0.1,
     weight_decay=0.01,
-    ema=0.99,
+    ema=0.995,
 )
 
 
