@@ -23,7 +23,7 @@ from attention_zoo.kernels.lstm import BidirectionalLSTM
 from attention_zoo.models._text import standardize_text
 from attention_zoo.models.rnn_translator import RNNTranslator
 from attention_zoo.models.transformer_translator import TransformerTranslator
-from attention_zoo.pretrained import list_pretrained, load
+from attention_zoo.pretrained import download, list_pretrained, load
 from attention_zoo.registry import create, list_models
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Translator",
     "__version__",
     "create",
+    "download",
     "explain",
     "layers",
     "list_models",

@@ -12,14 +12,11 @@ from importlib.resources.abc import Traversable
 
 import keras
 
+from attention_zoo import remote
 from attention_zoo.layers.core.validation import suggest
+from attention_zoo.remote import MODEL_FILE, PretrainedError
 
-MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
-
-
-class PretrainedError(ValueError):
-    """A trained model that cannot be found or trusted: one line, with a way out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +68,7 @@ class Entry:
         expected = self.card["sha256"]
         file = self.folder / MODEL_FILE
         if not file.is_file():
-            raise PretrainedError(
-                f"{self.folder} has no {MODEL_FILE}. Train the model again, or "
-                "restore the file."
-            )
+            return load_file(self.fetch())
         with importlib.resources.as_file(file) as path:
             if file_sha256(path) != expected:
                 raise PretrainedError(
@@ -82,6 +76,45 @@ class Entry:
                     f"{CARD_FILE}. Train the model again, or restore the file."
                 )
             return load_file(path)
+
+    def fetch(self, place=None):
+        """Returns the path of the model's file from where such files lie.
+
+        Args:
+            place: String or path: see `attention_zoo.download`.
+        """
+        return remote.fetch(self.name, self.card["sha256"], place)
+
+
+def download(name, place=None):
+    """Brings the file of a trained model here, so that `load` needs no network.
+
+    Args:
+        name: String, a name from `list_pretrained()`.
+        place: String or path. A folder, an `https://` address or `hf://USER/REPOSITORY`
+            with a folder `NAME/` for each model. Defaults to `None`: the environment
+            variable `ATTENTION_ZOO_PLACE`.
+
+    Returns:
+        A `pathlib.Path`: of the file that came with the package or lies in
+        `./saved_models`, else of the one in the cache, `ATTENTION_ZOO_CACHE`.
+
+    Raises:
+        PretrainedError: If the model is unknown, its place is not or cannot be reached,
+            or if its bytes are not those of the card.
+
+    Example:
+
+    ```python
+    path = attention_zoo.download("attention_lstm_reviews")
+    assert path.name == "model.keras"
+    ```
+    """
+    entry = find(name)
+    file = entry.folder / MODEL_FILE
+    if isinstance(file, pathlib.Path) and file.is_file():
+        return file
+    return entry.fetch(place)
 
 
 def load(name_or_path):

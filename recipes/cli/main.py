@@ -10,7 +10,7 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes.cli import commands, data, show, translate, tune
+from attention_zoo.recipes.cli import commands, data, places, show, translate, tune
 from attention_zoo.recipes.core.errors import UserError, one_line, unknown
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
@@ -145,6 +145,17 @@ COMMANDS: dict[str, tuple] = {
         show.show,
         "What is known of a model, a recipe, a trained model or a layer.",
         argument("name", metavar="NAME"),
+    ),
+    "download": (
+        places.download,
+        "Brings the files of trained models here, so that no network is needed later.",
+        places.add_arguments,
+    ),
+    "push": (
+        places.push,
+        "Copies a trained model to a folder or to hf://USER/REPOSITORY.",
+        ENTRY,
+        argument("target", metavar="TARGET", help="where it goes, as NAME/ in there"),
     ),
     "train": (
         commands.train,

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import pathlib
 
+import numpy as np
+
 from attention_zoo.recipes.core.errors import UserError
 
 EMBEDDED_RECIPE = "attention_lstm_reviews"
@@ -121,22 +123,35 @@ def prepare(builder, embedded):
         builder.download_and_prepare()
 
 
-def class_names(builder, *columns):
+def class_names(builder, *columns, split="train"):
     """Returns the names of the classes, after a check that the data have a form.
 
     Args:
         builder: A prepared TFDS builder.
-        *columns: Names of the features that a pipeline reads; the last is the label.
+        *columns: Names of the features that a pipeline reads; the last is the class,
+            a `ClassLabel` or a text.
+        split: The split whose classes count where they are texts.
     """
     features = builder.info.features
     missing = [name for name in columns if name not in features]
-    if missing or not hasattr(features[columns[-1]], "names"):
+    label = None if missing else features[columns[-1]]
+    if hasattr(label, "names"):
+        return label.names
+    if not isinstance(label, quiet_tfds().features.Text):
         raise UserError(
             f"dataset '{builder.name}' does not fit this recipe: it takes features "
             f"{' and '.join(columns)}, the last with classes, and this data set has "
             f"{', '.join(features)}"
         )
-    return features[columns[-1]].names
+    return sorted({x.decode() for x in read_split(builder, split)[columns[-1]]})
+
+
+def class_numbers(labels, classes):
+    """Returns the numbers of labels that are numbers already, or names as bytes."""
+    if not isinstance(labels[0], bytes):
+        return np.array(labels)
+    numbers = {name.encode(): number for number, name in enumerate(classes)}
+    return np.array([numbers[label] for label in labels])
 
 
 def read_split(builder, split):
@@ -153,7 +168,6 @@ def read_split(builder, split):
 
 def read_columns(builder, split, batch_size=4096):
     """Returns a split of fixed-shape features as a dict of arrays, in order."""
-    import numpy as np
     import tensorflow_datasets as tfds
 
     dataset = _as_dataset(builder, split).batch(batch_size)

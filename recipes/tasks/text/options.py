@@ -13,6 +13,8 @@ def check_options(
     word_vectors=False,
     self_training=False,
     behaviour=False,
+    columns=("text", "label"),
+    out_of_scope=None,
 ):
     """Raises `UserError` for values outside their range.
 
@@ -33,6 +35,9 @@ def check_options(
         behaviour: Boolean, whether the classes are negative and positive opinions, on
             which the sentences of `behaviour.py` measure the model. Defaults to
             `False`.
+        columns: Tuple of two strings, the features of the text and of the class.
+        out_of_scope: Tuple of two splits, of validation and test, whose texts are of
+            none of the classes: see `out_of_scope.py`. Defaults to `None`.
     """
     if max_length < 1:
         raise UserError(f"max_length must be positive, received {max_length}")
@@ -49,5 +54,8 @@ def check_options(
         raise UserError(f"crop must be positive, received {crop}")
     if spans < 0:
         raise UserError(f"spans must not be negative, received {spans}")
+    for option, value in (("columns", columns), ("out_of_scope", out_of_scope or "ab")):
+        if len(value) != 2:
+            raise UserError(f"{option} takes two names, received {value!r}")
     if self_training and not unlabelled:
         raise UserError("self_training needs the name of a split: unlabelled")

@@ -18,6 +18,7 @@ from attention_zoo.recipes.tasks.classification import (
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
 from attention_zoo.recipes.tasks.text import behaviour as _behaviour
+from attention_zoo.recipes.tasks.text import out_of_scope as _out_of_scope
 from attention_zoo.recipes.tasks.text import self_training as _self_training
 from attention_zoo.recipes.tasks.text import spans as _spans
 from attention_zoo.recipes.tasks.text import word_vectors as _word_vectors
@@ -48,6 +49,7 @@ class Pipeline(Classification):
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
         check_options(**self.options)
+        self._builder = None
         if smoke:
             self.dataset = "zoo_reviews/smoke"
             self.classes = ["negative", "positive"]
@@ -56,7 +58,11 @@ class Pipeline(Classification):
             self._builder = _data.tfds_builder(recipe.dataset, data_dir)
             self.dataset = self._builder.info.full_name
             self.source = _data.source_of(self._builder)
-            self.classes = _data.class_names(self._builder, "text", "label")
+            columns = self.options.get("columns", ("text", "label"))
+            self._text, self._label = columns
+            self.classes = _data.class_names(
+                self._builder, *columns, split=recipe.train_split
+            )
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
         self._sentences = _data.OnDemand(self._read_sentences)
@@ -70,7 +76,8 @@ class Pipeline(Classification):
         else:
             part = getattr(self.recipe, f"{name}_split")
         columns = _data.read_split(self._builder, part)
-        return Split(columns["text"], np.array(columns["label"]), columns.get("marks"))
+        labels = _data.class_numbers(columns[self._label], self.classes)
+        return Split(columns[self._text], labels, columns.get("marks"))
 
     @functools.cached_property
     def vectorizer(self):
@@ -277,10 +284,13 @@ class Pipeline(Classification):
         }
 
     def report(self, servable):
-        """Returns the pass rates of the behaviour suite; nothing for other classes."""
-        if not self.options.get("behaviour"):
-            return {}
-        return {"behaviour": _behaviour.pass_rates(predictor(servable))}
+        """Returns what the recipe asks for beside the scores, a dict for the card."""
+        compute, found = predictor(servable), {}
+        if self.options.get("behaviour"):
+            found["behaviour"] = _behaviour.pass_rates(compute)
+        if self.options.get("out_of_scope") and self._builder:
+            found["out_of_scope"] = _out_of_scope.report(self, compute)
+        return found
 
     def attention_report(self, servable, count=500, hidden=20):
         """Returns what is known about the attention on test texts.

@@ -262,3 +262,23 @@ def test_data_of_another_kind(command, refused, tmp_path):
     assert code == 2
     assert "Give --data-dir a folder that can be written" in err
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_download_and_push(command, tmp_path):
+    code, out, err = command("push", RECIPE, "mirror")
+    assert (code, out, err) == (0, f"mirror/{RECIPE}\n", "")
+    (tmp_path / "saved_models" / RECIPE).mkdir(parents=True)
+    card = tmp_path / "mirror" / RECIPE / "card.json"
+    (tmp_path / "saved_models" / RECIPE / "card.json").write_bytes(card.read_bytes())
+    code, out, err = command("download", RECIPE, "--from", "mirror")
+    assert (code, out, err) == (0, f"mirror/{RECIPE}/model.keras\n", "")
+    for words, told in (
+        (["download", RECIPE], f"{RECIPE} has no model.keras here. Set ATTENTION_ZOO_"),
+        (["download"], "download takes names or --all, and not both"),
+        (["push", RECIPE, "mirror"], f"{RECIPE} has no model.keras here"),
+        (["push", "nothing", "mirror"], "Unknown trained model 'nothing'"),
+    ):
+        code, out, err = command(*words)
+        assert (code, out) == (2, "")
+        assert told in err
+        assert len(err.splitlines()) == 1
