@@ -38,6 +38,7 @@ class Request:
         split_seed: Integer that decides which rows are held out where no split is
             given.
         options: Dict of what the kind of task asks for, e.g. names of columns.
+        data_dir: TFDS data directory of `"tfds:NAME"`. Defaults to TFDS's own.
     """
 
     data: Any
@@ -45,6 +46,7 @@ class Request:
     test: Any = ()
     split_seed: int = 0
     options: dict = dataclasses.field(default_factory=dict)
+    data_dir: Any = None
 
     def given(self):
         """Returns `(part, data)` pairs; the part of `data` is open, an empty text."""
@@ -86,6 +88,8 @@ class Records:
         parts: Sequence with the part of each row, `""` where it is open.
         labels: Sequence with the class of each row, or None: the split is stratified
             by it.
+        tags: Sequence with the tuple of all labels of each row, where it may have
+            several; `labels` has then one of them. Defaults to None.
         keys: Sequence; rows of equal keys are duplicates and stay on one side. None
             where no row is a duplicate.
         place: Function from the number of a row to its place, e.g.
@@ -102,6 +106,7 @@ class Records:
     features: Callable
     parts: Any
     labels: Any = None
+    tags: Any = None
     keys: Any = None
     place: Callable = str
     columns: tuple = ()
@@ -147,7 +152,7 @@ def prepare(task, request, data_dir=None):
     name = f"own_{title.lower()[:40]}_{digest[:12]}"
     builder = loading.stored(name, data_dir)
     if builder is None:
-        records = task.read_own(request)
+        records = task.read_own(dataclasses.replace(request, data_dir=data_dir))
         parts, dropped = split(records, request.split_seed)
         rows = {part: np.flatnonzero(parts == part) for part in PARTS}
         source = {
@@ -317,14 +322,17 @@ def check_classes(records, parts):
     """Raises `UserError` for a class that no training row has."""
     if records.labels is None:
         return
-    labels = np.array(records.labels)
-    known = {*labels[parts == "train"]}
+    labels = records.tags or [(label,) for label in records.labels]
+    known = {label for row in np.flatnonzero(parts == "train") for label in labels[row]}
     for row in np.flatnonzero((parts == "validation") | (parts == "test")):
-        if labels[row] not in known:
-            raise UserError(
-                f"{records.place(row)}: the label '{labels[row]}' of the split "
-                f"{parts[row]} is in no training row"
-            )
+        for label in labels[row]:
+            if label not in known:
+                raise UserError(
+                    f"{records.place(row)}: the label '{label}' of the split "
+                    f"{parts[row]} is in no training row"
+                )
+    if not known:
+        raise UserError("no training row has a label")
     if len(known) < 2:
         raise UserError(
             f"all training rows have the label '{next(iter(known))}': a classifier "

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
+from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.base import Task
 from attention_zoo.recipes.tasks.pipeline import Pipeline
 
@@ -14,7 +15,12 @@ class ClassificationTask(Task):
     facts = {"classes": [str]}
 
     def measures(self, card):
+        if card.get("multi_label"):
+            return ["macro_f1", "micro_f1", "subset_accuracy"]
         return ["accuracy"]
+
+    def measure_name(self, key):
+        return key.replace("_", " ").replace("f1", "F1")
 
     def check_output(self, entry, card, model):
         shape, names = model.outputs[0].shape, card.get("classes")
@@ -27,25 +33,57 @@ class ClassificationTask(Task):
             )
 
     def verdict(self, row, card):
-        """Returns name and probability of the likeliest class, as a line says them."""
+        """Returns name and probability of the likeliest class, as a line says them.
+
+        Where there may be several labels, those above 0.5 are named; or, where there
+        is none, the probability of the likeliest.
+        """
+        if card.get("multi_label"):
+            given = many_labels.names_above(row, card["classes"])
+            values = [p for p in row if p > many_labels.THRESHOLD] or [row.max()]
+            told = ", ".join(f"{p:.4f}" for p in values)
+            return f"{', '.join(given) or 'no label'}\t{told}"
         best, names = int(row.argmax()), card.get("classes")
         name = names[best] if names else f"class {best}"
         return f"{name}\t{row[best]:.4f}"
 
 
 class Classification(Pipeline):
-    """Base of pipelines with one-hot labels, for models that give probabilities."""
+    """Base of pipelines with one-hot labels, for models that give probabilities.
+
+    Attributes:
+        multi_label: Whether an example may have several labels, or none.
+    """
+
+    multi_label = False
 
     def loss(self):
-        return keras.losses.CategoricalCrossentropy(
-            label_smoothing=self.recipe.label_smoothing
-        )
+        smoothing = self.recipe.label_smoothing
+        if self.multi_label:
+            return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+        return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
 
     def metrics(self):
+        if self.multi_label:
+            return many_labels.metrics()
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
     def score(self, logs):
+        if self.multi_label:
+            return many_labels.score(logs)
         return (logs["val_accuracy"], -logs["val_loss"])
+
+    def scores(self, outputs, labels):
+        """Returns the scores of probabilities `(N, C)`, a dict.
+
+        Args:
+            outputs: The probabilities.
+            labels: The right labels, integers `(N,)`, or 0 and 1 `(N, C)` where an
+                example may have several.
+        """
+        if self.multi_label:
+            return many_labels.scores_of(outputs > many_labels.THRESHOLD, labels)
+        return scores_of(outputs.argmax(-1), labels)
 
 
 def scores_of(answers, labels):

@@ -7,6 +7,7 @@ import sys
 from attention_zoo.recipes.core import files
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import tables
+from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks
 
 ROWS = 4096  # of a table, to predict together
@@ -87,7 +88,6 @@ def of_table(task, entry, card, args):
         The exit code, 0.
     """
     source, target = _files_of(args)
-    names = card.get("classes") or []
     model = task.load(entry, card)
     from attention_zoo.recipes.tasks.batches import predictor
 
@@ -98,7 +98,7 @@ def of_table(task, entry, card, args):
             texts = [t if isinstance(t, str) else "" for t in part[args.column]]
             told = [bool(text.strip()) for text in texts]
             cut.look_at(texts)
-            _add_columns(part, compute(texts), told, names, source)
+            _add_columns(part, compute(texts), told, card, source)
             _write(part, scratch, first=not count)
             empty += len(told) - sum(told)
             count += len(part)
@@ -131,10 +131,20 @@ def _files_of(args):
     return source, target
 
 
-def _add_columns(part, outputs, told, names, source):
-    """Adds the columns of the predictions to a part of a table."""
-    names = names or [str(i) for i in range(outputs.shape[-1])]
-    columns = {"prediction": [names[i] for i in outputs.argmax(axis=-1)]}
+def _add_columns(part, outputs, told, card, source):
+    """Adds the columns of the predictions to a part of a table.
+
+    Where there may be several labels, those above 0.5 stand in one cell, between them
+    the separator that the training data had, or a comma.
+    """
+    names = card.get("classes") or [str(i) for i in range(outputs.shape[-1])]
+    if card.get("multi_label"):
+        given = card.get("source", {}).get("options", {})
+        sign = given.get("label_separator") or ","
+        answers = [sign.join(many_labels.names_above(row, names)) for row in outputs]
+    else:
+        answers = [names[i] for i in outputs.argmax(axis=-1)]
+    columns = {"prediction": answers}
     for i, name in enumerate(names):
         columns[f"probability_{name}"] = [round(float(p), 4) for p in outputs[:, i]]
     for column, values in columns.items():

@@ -13,6 +13,7 @@ from attention_zoo.recipes.tasks.text import reader as _reader
 class TextTask(ClassificationTask):
     """Classes of texts, a line in and a line out."""
 
+    facts = {"classes": [str], "multi_label": bool}
     models = ("attention_lstm",)
 
     def add_data_arguments(self, parser):
