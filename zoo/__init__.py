@@ -17,6 +17,7 @@ from attention_zoo._version import __version__
 from attention_zoo.generation.texts import translate_texts
 from attention_zoo.generation.tokenizers import SubwordDetokenizer, SubwordTokenizer
 from attention_zoo.generation.translator import Translator
+from attention_zoo.heads import features
 from attention_zoo.interpret.registry import explain
 from attention_zoo.kernels.batch_norm import FusedBatchNormalization
 from attention_zoo.kernels.lstm import BidirectionalLSTM
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "create",
     "explain",
+    "features",
     "layers",
     "list_models",
     "list_pretrained",

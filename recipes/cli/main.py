@@ -5,6 +5,7 @@ Ctrl-C. The other modules of this folder hold the commands themselves.
 """
 
 import argparse
+import functools
 import os
 import sys
 
@@ -150,7 +151,7 @@ COMMANDS: dict[str, tuple] = {
         commands.train,
         "Trains a recipe, or a model on your own data, and writes its folder, whole or "
         "not at all.",
-        argument("recipe", metavar="RECIPE"),
+        argument("recipe", nargs="?", metavar="RECIPE"),
         data.add_arguments,
         argument("--seed", type=int, default=0, metavar="N"),
         argument(
@@ -193,8 +194,13 @@ COMMANDS: dict[str, tuple] = {
     ),
     "evaluate": (
         commands.evaluate,
-        "Measures a trained model on its test split again, beside its card.",
+        "Measures a trained model on its test split again, beside its card, or on your "
+        "own data.",
         ENTRY,
+        functools.partial(
+            data.add_reading_arguments,
+            text="measures it on your own files instead, class by class",
+        ),
         DATA_DIR,
     ),
     "predict": (

@@ -8,11 +8,14 @@ class TrainsOnOwnData:
 
     Attributes:
         models: Names of the models of the zoo that can be trained on own data.
+        training_options: Names of the options of `train` that the kind takes, out of
+            `start`, `freeze` and `class_weight`.
     """
 
     kind: str
 
     models: tuple = ()
+    training_options: tuple = ()
 
     def add_data_arguments(self, parser):
         """Adds the options that say how own data of this kind are read.
@@ -37,6 +40,28 @@ class TrainsOnOwnData:
                 are `data_options`.
         """
         raise UserError(f"models of the kind {self.kind} cannot be trained on own data")
+
+    def request_for(self, card, request):
+        """Returns a `Request` as a trained model needs its data.
+
+        Args:
+            card: The card of the model.
+            request: The `Request`.
+        """
+        return request
+
+    def evaluate_own(self, entry, card, records):
+        """Returns lines on how well a trained model does on own data.
+
+        Args:
+            entry: The `Entry`.
+            card: Its card.
+            records: The `Records`, with the right answers.
+        """
+        raise UserError(
+            f"models of the kind {self.kind} are evaluated on their own test split: "
+            "leave out --data"
+        )
 
     def recipe_for(self, model, facts):
         """Returns the `Recipe` of a model on own data, with defaults that follow them.

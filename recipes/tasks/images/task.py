@@ -1,5 +1,6 @@
 """Image classification: raw pixels in, probabilities of classes out."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -37,6 +38,20 @@ class ImagesTask(ClassificationTask):
 
     def adapted(self, recipe, facts):
         return reader.adapted(recipe, facts)
+
+    def request_for(self, card, request):
+        fit = card.get("settings", {}).get("fit")
+        more = {"image_size": card["image_shape"][:2], "pad": fit == "pad"}
+        return dataclasses.replace(request, options=request.options | more)
+
+    def outputs_of(self, model, card, records):
+        shape, outputs = card["image_shape"], []
+        fit = card.get("settings", {}).get("fit") or "resize"
+        for start in range(0, len(records.parts), FILES_AT_ONCE):
+            rows = range(start, min(start + FILES_AT_ONCE, len(records.parts)))
+            pixels = [read_image(records.place(i), shape, fit) for i in rows]
+            outputs.append(model(np.stack(pixels), training=False))
+        return class_probabilities(np.concatenate(outputs))
 
     # === The command ===
 

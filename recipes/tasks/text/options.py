@@ -13,6 +13,9 @@ def check_options(
     word_vectors=False,
     self_training=False,
     behaviour=False,
+    start=None,
+    freeze=0,
+    class_weight=None,
 ):
     """Raises `UserError` for values outside their range.
 
@@ -33,6 +36,11 @@ def check_options(
         behaviour: Boolean, whether the classes are negative and positive opinions, on
             which the sentences of `behaviour.py` measure the model. Defaults to
             `False`.
+        start: Name of the entry whose weights and vocabulary training starts from.
+            Defaults to `None`.
+        freeze: Integer, for how many epochs these weights stay. Defaults to `0`.
+        class_weight: `"balanced"`, or `None` where each text counts the same. Defaults
+            to `None`.
     """
     if max_length < 1:
         raise UserError(f"max_length must be positive, received {max_length}")

@@ -78,6 +78,11 @@ class Pipeline(Classification):
     @functools.cached_property
     def vectorizer(self):
         """The layer from standardised texts to ids, adapted on the training texts."""
+        if self.start is not None:
+            words = self.start.get_layer("words").get_vocabulary()
+            return keras.layers.TextVectorization(
+                vocabulary=words, standardize=None, name="words"
+            )
         layer = keras.layers.TextVectorization(
             max_tokens=self.options["vocabulary_size"], standardize=None, name="words"
         )
@@ -157,6 +162,7 @@ class Pipeline(Classification):
 
     def initialise(self, model):
         """Gives a fresh model the word vectors, where the recipe wants them."""
+        super().initialise(model)
         if self.options.get("word_vectors"):
             model.get_layer("embedding").set_weights([self._vectors])
 

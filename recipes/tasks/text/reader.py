@@ -1,5 +1,6 @@
 """Own texts: tables with a column of texts and one of labels, folders, TFDS sets."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -301,6 +302,13 @@ def facts_of(texts, names):
         "words": sum(count > 1 for count in counts.values()),
         "ideographs": round(ideographs / max(1, signs), 3),
     }
+
+
+def adapted(recipe):
+    """Returns a recipe without what only its own data have: texts without labels."""
+    own_only = ("unlabelled", "self_training", "behaviour")
+    kept = {k: v for k, v in recipe.pipeline.items() if k not in own_only}
+    return dataclasses.replace(recipe, pipeline=kept)
 
 
 def recipe_for(model, facts):

@@ -58,7 +58,7 @@ def test_the_card(folder):
 
 
 def test_predictions(folder, command):
-    texts = ["a red and loud thing", "a blue thing"]
+    texts = [rows(8)[i][0] for i in (5, 2)]
     with open("in.csv", "w", newline="") as file:
         csv.writer(file).writerows([["said"], *([text] for text in texts)])
     code, _, err = command(
