@@ -167,6 +167,8 @@ def predict(args):
     """
     entry = find(args.name)
     card = read_card(entry)
+    if args.resume and args.output is None:
+        raise UserError("--resume goes on with a table: give --output FILE too")
     return TASKS[card["kind"]].predict(entry, card, args)
 
 

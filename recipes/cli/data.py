@@ -250,20 +250,27 @@ def recipe_of_card(card):
     return dataclasses.replace(recipe, name=card["recipe"], synthetic=False)
 
 
-def words(args):
-    """Returns the words of the command for the card: no folders of this machine."""
+def words(args, tell=relative):
+    """Returns the options of own data: for the card without folders of this machine.
+
+    Args:
+        args: The parsed arguments.
+        tell: Function from a path to what is told of it.
+    """
     told = []
     for option in ("data", "validation", "test"):
         if getattr(args, option):
-            told += [f"--{option}", *map(relative, getattr(args, option))]
+            told += [f"--{option}", *map(tell, getattr(args, option))]
     options = [*TASKS[task_and_recipe(args.recipe)[0].kind].data_options(args)]
     for option in dict.fromkeys([*options, "split_seed"]):
         value = getattr(args, option, None)
         if value is not None:
-            told += [f"--{option.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, (list, tuple)) else [value]
+            told += [f"--{option.replace('_', '-')}"]
+            told += [str(v) for v in values if v is not True]  # a flag has no value
     for key in ("start", "freeze", "class_weight"):
         if getattr(args, key) is not None:
-            told += [f"--{option_of(key)}", relative(str(getattr(args, key)))]
+            told += [f"--{option_of(key)}", tell(str(getattr(args, key)))]
     return told + ["--show-examples"] * args.show_examples
 
 

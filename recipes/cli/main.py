@@ -224,6 +224,7 @@ COMMANDS: dict[str, tuple] = {
             metavar="FILE",
             help="where the table with the predictions goes (.csv, .tsv or .jsonl)",
         ),
+        switch("--resume", "goes on with a table whose prediction did not end"),
         add_task_options,
     ),
     "translate": (

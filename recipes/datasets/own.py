@@ -270,7 +270,7 @@ def split(records, seed):
                 "(a class needs three different rows to be in all splits)"
             )
     check_classes(records, parts)
-    return parts, {"training rows that are in another split too": len(leaked)}
+    return parts, {"rows that are in another split too": len(leaked)}
 
 
 def leave_out_leaks(parts, groups):

@@ -75,6 +75,27 @@ class TrainsOnOwnData:
         """
         raise NotImplementedError
 
+    def space(self, recipe, hp):
+        """Returns the values that a tuner may try of a model on own data.
+
+        Args:
+            recipe: The `Recipe`, as `recipe_for` made it.
+            hp: The `HyperParameters` of keras-tuner, or what stands for them.
+        """
+        rate = recipe.learning_rate
+        values = {
+            "learning_rate": hp.Float(
+                "learning_rate", rate / 4, 4 * rate, sampling="log"
+            )
+        }
+        for key in ("units", "width"):
+            if key in recipe.config:
+                size = recipe.config[key]
+                values[key] = hp.Choice(key, [size // 2, size, 2 * size])
+        if "dropout" in recipe.config:
+            values["dropout"] = hp.Float("dropout", 0.0, 0.5, step=0.1)
+        return values
+
     def adapted(self, recipe, facts):
         """Returns a recipe with the settings that own data ask for.
 
