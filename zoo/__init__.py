@@ -24,6 +24,7 @@ from attention_zoo.kernels.lstm import BidirectionalLSTM
 from attention_zoo.models._text import standardize_text
 from attention_zoo.models.rnn_translator import RNNTranslator
 from attention_zoo.models.transformer_translator import TransformerTranslator
+from attention_zoo.prediction import predict
 from attention_zoo.pretrained import list_pretrained, load
 from attention_zoo.registry import create, list_models
 
@@ -43,6 +44,7 @@ __all__ = [
     "list_models",
     "list_pretrained",
     "load",
+    "predict",
     "standardize_text",
     "translate_texts",
 ]

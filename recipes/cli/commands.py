@@ -15,7 +15,7 @@ from attention_zoo.recipes.cli import data
 from attention_zoo.recipes.core import config, files
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.core.recipe import get_recipe
-from attention_zoo.recipes.datasets import own
+from attention_zoo.recipes.datasets import given, own
 from attention_zoo.recipes.distributed import launcher, processes
 from attention_zoo.recipes.engine import entries
 from attention_zoo.recipes.engine.checkpoints import trained
@@ -126,12 +126,12 @@ def evaluate_on_own_data(entry, card, args):
     Options that are not given are those of the data that the model was trained on.
     """
     task, known = TASKS[card["kind"]], card.get("source", {}).get("options", {})
-    given = {k: v for k, v in task.data_options(args).items() if v is not None}
-    options = {**dict.fromkeys(task.data_options(args)), **known, **given}
+    asked = task.data_options(args)
+    options = asked | known | {k: v for k, v in asked.items() if v is not None}
     request = own.Request(args.data, options=options, data_dir=args.data_dir)
     records = task.read_own(task.request_for(card, request))
     lines = task.evaluate_own(entry, card, records)
-    title = ", ".join(file["name"] for file in own.file_facts(request))
+    title = ", ".join(file["name"] for file in given.file_facts(request))
     print(f"{entry.name} on {title}, {len(records.parts):,} rows", flush=True)
     for reason, count in records.dropped.items():
         if count:

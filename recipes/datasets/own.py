@@ -17,13 +17,17 @@ from typing import Any
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.core.files import relative
+from attention_zoo.recipes.datasets.given import (
+    TFDS,
+    file_facts,
+    is_words,
+    stamps_of,
+)
 from attention_zoo.recipes.datasets.tables import find_files
 
 FORM = 1  # of the stored data; a change prepares all data sets again
 PARTS = ("train", "validation", "test")
 SHARE = 0.1  # of the rows for validation, and as much for test
-TFDS = "tfds:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +156,10 @@ def prepare(task, request, data_dir=None):
     name = f"own_{title.lower()[:40]}_{digest[:12]}"
     builder = loading.stored(name, data_dir)
     if builder is None:
+        before = stamps_of(request)
         records = task.read_own(dataclasses.replace(request, data_dir=data_dir))
+        if stamps_of(request) != before:
+            raise UserError(f"{title} was changed while it was read: train again")
         parts, dropped = split(records, request.split_seed)
         rows = {part: np.flatnonzero(parts == part) for part in PARTS}
         source = {
@@ -188,53 +195,6 @@ def told(own):
     for reason, count in source["dropped"].items():
         yield f"left out: {count:,} {reason}"
     yield from source["notes"]
-
-
-# === What was given ===
-
-
-def is_words(data):
-    """Returns whether data are names of files, rather than a table."""
-    return isinstance(data, (list, tuple))
-
-
-def file_facts(request):
-    """Returns a list of dicts with name, part, size and sha256 of each file."""
-    facts = []
-    for part, data in request.given():
-        part = part or "data"
-        if request.tfds_name and part == "data":
-            facts.append({"name": f"{TFDS}{request.tfds_name}", "part": part})
-        elif is_words(data):
-            for path in each_file(find_files(data)):
-                content = path.read_bytes()
-                digest = hashlib.sha256(content).hexdigest()
-                facts.append(
-                    {
-                        "name": relative(path),
-                        "part": part,
-                        "bytes": len(content),
-                        "sha256": digest,
-                    }
-                )
-        else:
-            from pandas.util import hash_pandas_object
-
-            hashed = hash_pandas_object(data.astype(str), index=False).to_numpy()
-            digest = hashlib.sha256(
-                hashed.tobytes() + repr([*data]).encode()
-            ).hexdigest()
-            facts.append({"name": "DataFrame", "part": part, "sha256": digest})
-    return facts
-
-
-def each_file(paths):
-    """Yields the files among paths, and those inside of folders."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
-        else:
-            yield path
 
 
 # === Splits ===

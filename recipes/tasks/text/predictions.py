@@ -9,6 +9,7 @@ from attention_zoo.recipes.datasets import tables
 from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks
 from attention_zoo.recipes.tasks.text.partial import PartialTable
+from attention_zoo.recipes.tasks.text.reader import LONGEST
 
 ROWS = 4096  # of a table, to predict together
 OUTPUTS = (".csv", ".tsv", ".jsonl")
@@ -102,6 +103,7 @@ def of_table(task, entry, card, args):
                 continue
             tables.need_column(part, args.column, source, "--text")
             texts = [t if isinstance(t, str) else "" for t in part[args.column]]
+            texts = [text[:LONGEST] for text in texts]
             told = [bool(text.strip()) for text in texts]
             cut.look_at(texts)
             _add_columns(part, compute(texts), told, card, source)

@@ -13,6 +13,7 @@ from attention_zoo.recipes.tasks.text.labels import labels_of, rarest
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[!?]")  # near what models read
 IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+LONGEST = 100_000  # signs of a text; no model reads so many
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
@@ -56,6 +57,8 @@ def read(request):
         frame = pandas.concat(parts, ignore_index=True)
     frame, dropped = clean(frame)
     texts, tags = frame["text"].tolist(), frame["label"].tolist()
+    longer = sum(len(text) > LONGEST for text in texts)
+    texts = [text[:LONGEST] for text in texts]
     several = any(isinstance(tag, tuple) for tag in tags)
     names = sorted_labels([n for tag in tags for n in tag] if several else tags)
     numbers = {name: number for number, name in enumerate(names)}
@@ -74,6 +77,8 @@ def read(request):
         return {"text": texts[i], "label": numbers[tags[i]]}
 
     notes = [note] if (note := told_of_characters(texts)) else []
+    if longer:
+        notes.append(f"{longer:,} texts were cut after {LONGEST:,} signs")
     if several:
         notes.append(f"each text may have several labels, of {', '.join(names)}")
     return own.Records(
