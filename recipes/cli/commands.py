@@ -131,12 +131,12 @@ def evaluate_on_own_data(entry, card, args):
     request = own.Request(args.data, options=options, data_dir=args.data_dir)
     records = task.read_own(task.request_for(card, request))
     lines = task.evaluate_own(entry, card, records)
-    title = ", ".join(file["name"] for file in given.file_facts(request))
+    title = given.names_of(given.file_facts(request))
     print(f"{entry.name} on {title}, {len(records.parts):,} rows", flush=True)
     for reason, count in records.dropped.items():
         if count:
             print(f"left out: {count:,} {reason}")
-    for line in lines:
+    for line in [*records.notes, *lines]:
         print(line)
 
 

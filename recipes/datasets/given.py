@@ -43,6 +43,18 @@ def file_facts(request):
     return facts
 
 
+def names_of(facts, most=3):
+    """Returns the names of files in words, of many the first ones.
+
+    Args:
+        facts: What `file_facts` returned.
+        most: Integer, how many are named.
+    """
+    more = len(facts) - most
+    names = ", ".join(file["name"] for file in facts[:most])
+    return f"{names} and {more} more" if more > 0 else names
+
+
 def stamps_of(request):
     """Returns sizes and times of the files, which tell whether one was changed."""
     files = [

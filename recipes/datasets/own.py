@@ -21,6 +21,7 @@ from attention_zoo.recipes.datasets.given import (
     TFDS,
     file_facts,
     is_words,
+    names_of,
     stamps_of,
 )
 from attention_zoo.recipes.datasets.tables import find_files
@@ -186,11 +187,9 @@ def told(own):
     """Returns lines on what the data are."""
     source = own.source
     counts = ", ".join(f"{part} {n:,}" for part, n in source["splits"].items())
-    names = ", ".join(file["name"] for file in source["files"][:3])
-    more = len(source["files"]) - 3
     yield (
-        f"data: {names}{f' and {more} more' if more > 0 else ''}, "
-        f"{source['rows']:,} rows: {counts} ({source['split_by']})"
+        f"data: {names_of(source['files'])}, {source['rows']:,} rows: {counts} "
+        f"({source['split_by']})"
     )
     for reason, count in source["dropped"].items():
         yield f"left out: {count:,} {reason}"

@@ -94,9 +94,11 @@ class Classification(Pipeline):
     """Base of pipelines with one-hot labels, for models that give probabilities.
 
     Attributes:
+        classes: List of the names of the classes.
         multi_label: Whether an example may have several labels, or none.
     """
 
+    classes: list
     multi_label = False
 
     @functools.cached_property
@@ -123,8 +125,8 @@ class Classification(Pipeline):
         if self.options.get("class_weight"):
             labels = self.raw("train")[1]
             if self.multi_label:
-                sides = class_weights.balanced_labels(labels)
-                return class_weights.many_labels(*sides, smoothing)
+                present, absent = class_weights.balanced_labels(labels)
+                return class_weights.many_labels(present, absent, smoothing)
             weights = class_weights.balanced(labels, len(self.classes))
             return class_weights.one_class(weights, smoothing)
         if self.multi_label:

@@ -10,7 +10,12 @@ from attention_zoo.interpret.images import MOST_DRAWN
 from attention_zoo.recipes.core.errors import UserError, one_line
 from attention_zoo.recipes.tasks.classification import ClassificationTask
 from attention_zoo.recipes.tasks.images import reader
-from attention_zoo.recipes.tasks.images.files import FITS, read_image
+from attention_zoo.recipes.tasks.images.files import (
+    FITS,
+    convert,
+    open_image,
+    read_image,
+)
 
 FILES_AT_ONCE = 64  # to predict together
 
@@ -49,7 +54,8 @@ class ImagesTask(ClassificationTask):
         fit = card.get("settings", {}).get("fit") or "resize"
         for start in range(0, len(records.parts), FILES_AT_ONCE):
             rows = range(start, min(start + FILES_AT_ONCE, len(records.parts)))
-            pixels = [read_image(records.place(i), shape, fit) for i in rows]
+            files = [open_image(records.place(i)) for i in rows]
+            pixels = [convert(file, shape, fit, lambda *_: None) for file in files]
             outputs.append(model(np.stack(pixels), training=False))
         return class_probabilities(np.concatenate(outputs))
 

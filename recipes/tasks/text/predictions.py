@@ -116,8 +116,8 @@ def of_table(task, entry, card, args):
     if empty:
         rows = ", ".join(map(str, empty[:5])) + ", ..." * (len(empty) > 5)
         noun = "text has" if len(empty) == 1 else "texts have"
-        told = f"{len(empty)} empty {noun} no prediction (row {rows})"
-        print(told, file=sys.stderr)
+        line = f"{len(empty)} empty {noun} no prediction (row {rows})"
+        print(line, file=sys.stderr)
     cut.tell()
     print(f"{target}: {count:,} rows")
     return 0
