@@ -72,10 +72,15 @@ def _rebuilt(model, end, name):
     core, head = _core_and_head(model)
     output = end(head)
     if core is model:
-        return keras.Model(model.input, output, name=name)
+        return keras.Model(_inputs(model), output, name=name)
     *before, _ = model.operations
-    inner = keras.Model(core.input, output, name=core.name)
-    return keras.Model(model.input, inner(before[-1].output), name=name)
+    inner = keras.Model(_inputs(core), output, name=core.name)
+    return keras.Model(_inputs(model), inner(before[-1].output), name=name)
+
+
+def _inputs(model):
+    """Returns the input of a model, or the list of several."""
+    return model.inputs[0] if len(model.inputs) == 1 else model.inputs
 
 
 def _core_and_head(model):

@@ -17,8 +17,8 @@ def model():
     """Counts of three words, `(B, 3)`."""
     text = keras.Input((), dtype="string")
     words = keras.layers.TextVectorization(vocabulary=WORDS)(text)
-    hot = keras.ops.cast(keras.ops.expand_dims(words, -1) == np.arange(2, 5), "float32")
-    return keras.Model(text, keras.ops.sum(hot, axis=1))
+    hot = keras.ops.equal(keras.ops.expand_dims(words, -1), np.arange(2, 5))
+    return keras.Model(text, keras.ops.sum(keras.ops.cast(hot, "float32"), axis=1))
 
 
 def test_outputs_stand_in_the_order_of_the_texts(model):
