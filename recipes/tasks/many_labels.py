@@ -85,9 +85,10 @@ def one_against_rest(vectorizer, features, costs, train, validation, test):
     """
     from sklearn.linear_model import LogisticRegression
 
-    held_out, unseen = (vectorizer.transform(part[0]) for part in (validation, test))
+    inputs = vectorizer.transform([*validation[0], *test[0]])
+    count = len(validation[0])
 
-    def answers(cost, inputs):
+    def answers(cost):
         columns = []
         for right in train[1].T:
             if len({*right.tolist()}) < 2:  # all texts have it, or none
@@ -97,10 +98,11 @@ def one_against_rest(vectorizer, features, costs, train, validation, test):
             columns.append(model.fit(features, right).predict(inputs))
         return np.stack(columns, axis=-1)
 
-    found = [scores_of(answers(c, held_out), validation[1])["macro_f1"] for c in costs]
+    given = [answers(cost) for cost in costs]
+    found = [scores_of(rows[:count], validation[1])["macro_f1"] for rows in given]
     best = found.index(max(found))
     return {
-        **scores_of(answers(costs[best], unseen), test[1]),
+        **scores_of(given[best][count:], test[1]),
         "validation_macro_f1": found[best],
         "C": costs[best],
         "features": len(vectorizer.vocabulary_),
