@@ -33,6 +33,7 @@ NEED_STRINGS = {
     "SubwordTokenizer",
     "TranslationExplanation",
     "load",
+    "predict",
     "translate_texts",
 }
 

@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 import keras
 
 from attention_zoo import remote
+from attention_zoo.heads import replace_head
 from attention_zoo.layers.core.validation import suggest
 from attention_zoo.remote import MODEL_FILE, PretrainedError
 
@@ -117,7 +118,7 @@ def download(name, place=None):
     return entry.fetch(place)
 
 
-def load(name_or_path):
+def load(name_or_path, num_classes=None):
     """Loads a trained model of the zoo.
 
     A name is looked for in `./saved_models` first, then in the models that came with
@@ -127,6 +128,9 @@ def load(name_or_path):
     Args:
         name_or_path: String or path. A name from `list_pretrained()`, the folder of an
             entry, or a `.keras` file.
+        num_classes: Integer or `None`. A number of classes gives the classifier a fresh
+            head for so many, to be trained on other data; all other weights are kept.
+            Defaults to `None`, the model as it was trained.
 
     Returns:
         A `keras.Model` that takes raw inputs: preprocessing is inside. It was loaded
@@ -136,6 +140,7 @@ def load(name_or_path):
         PretrainedError: A `ValueError` of one line, if the model is unknown, missing,
             truncated or altered, if its card cannot be read, or if the file does not
             contain a model.
+        ValueError: If `num_classes` is invalid, or if the model is no classifier.
 
     Example:
 
@@ -145,6 +150,12 @@ def load(name_or_path):
     assert probabilities.shape == (1, 2)
     ```
     """
+    model = _load(name_or_path)
+    return model if num_classes is None else replace_head(model, num_classes)
+
+
+def _load(name_or_path):
+    """Returns the model of an entry or of a file."""
     path = pathlib.Path(name_or_path)
     if path.suffix != ".keras":
         return find(name_or_path).load()

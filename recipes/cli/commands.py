@@ -15,6 +15,7 @@ from attention_zoo.recipes.cli import data
 from attention_zoo.recipes.core import config, files
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.core.recipe import get_recipe
+from attention_zoo.recipes.datasets import given, own
 from attention_zoo.recipes.distributed import launcher, processes
 from attention_zoo.recipes.engine import entries
 from attention_zoo.recipes.engine.checkpoints import trained
@@ -27,6 +28,7 @@ TRAINING_NEEDS = ("tensorflow_datasets", "sklearn", "matplotlib")
 
 def train(args):
     """Trains a recipe and prints the folder it wrote."""
+    data.name_model(args)
     recipe = data.recipe_of(args)
     if args.config is not None:
         recipe = config.read_config(recipe, args.config)
@@ -41,6 +43,8 @@ def train(args):
     out = args.out or ("build/smoke" if args.smoke else "saved_models")
     seeds = range(args.seed, args.seed + args.seeds)
     options = launcher.check(Options.of(args), recipe)
+    if args.freeze and options.on_jax:
+        raise UserError("--freeze trains on TensorFlow: leave out --distribute")
     name, words = entries.name_of(recipe, options), train_command(args, options)
     if entries.check(out, name, recipe, options, args.smoke, words):
         print(f"{os.path.join(out, name)} is trained already")
@@ -101,6 +105,8 @@ def evaluate(args):
     """Prints the test metrics of a trained model beside those of its card."""
     entry = find(args.name)
     card = read_card(entry)
+    if args.data is not None:
+        return evaluate_on_own_data(entry, card, args)
     task, recipe = TASKS[card["kind"]], recipe_of(entry, card)
     need_tensorflow()
     model = task.load(entry, card)
@@ -112,6 +118,26 @@ def evaluate(args):
         claim = card.get("metrics", {}).get(name)
         beside = "not in the card" if claim is None else f"card {claim:.4f}"
         print(f"{name}  measured {value:.4f}  {beside}")
+
+
+def evaluate_on_own_data(entry, card, args):
+    """Prints what a trained model makes of own data with the right answers.
+
+    Options that are not given are those of the data that the model was trained on.
+    """
+    task, known = TASKS[card["kind"]], card.get("source", {}).get("options", {})
+    asked = task.data_options(args)
+    options = asked | known | {k: v for k, v in asked.items() if v is not None}
+    request = own.Request(args.data, options=options, data_dir=args.data_dir)
+    records = task.read_own(task.request_for(card, request))
+    lines = task.evaluate_own(entry, card, records)
+    title = given.names_of(given.file_facts(request))
+    print(f"{entry.name} on {title}, {len(records.parts):,} rows", flush=True)
+    for reason, count in records.dropped.items():
+        if count:
+            print(f"left out: {count:,} {reason}")
+    for line in [*records.notes, *lines]:
+        print(line)
 
 
 def recipe_of(entry, card):
@@ -141,6 +167,8 @@ def predict(args):
     """
     entry = find(args.name)
     card = read_card(entry)
+    if args.resume and args.output is None:
+        raise UserError("--resume goes on with a table: give --output FILE too")
     return TASKS[card["kind"]].predict(entry, card, args)
 
 

@@ -5,6 +5,7 @@ Ctrl-C. The other modules of this folder hold the commands themselves.
 """
 
 import argparse
+import functools
 import os
 import sys
 
@@ -161,7 +162,7 @@ COMMANDS: dict[str, tuple] = {
         commands.train,
         "Trains a recipe, or a model on your own data, and writes its folder, whole or "
         "not at all.",
-        argument("recipe", metavar="RECIPE"),
+        argument("recipe", nargs="?", metavar="RECIPE"),
         data.add_arguments,
         argument("--seed", type=int, default=0, metavar="N"),
         argument(
@@ -204,8 +205,13 @@ COMMANDS: dict[str, tuple] = {
     ),
     "evaluate": (
         commands.evaluate,
-        "Measures a trained model on its test split again, beside its card.",
+        "Measures a trained model on its test split again, beside its card, or on your "
+        "own data.",
         ENTRY,
+        functools.partial(
+            data.add_reading_arguments,
+            text="measures it on your own files instead, class by class",
+        ),
         DATA_DIR,
     ),
     "predict": (
@@ -229,6 +235,7 @@ COMMANDS: dict[str, tuple] = {
             metavar="FILE",
             help="where the table with the predictions goes (.csv, .tsv or .jsonl)",
         ),
+        switch("--resume", "goes on with a table whose prediction did not end"),
         add_task_options,
     ),
     "translate": (

@@ -4,10 +4,9 @@ import argparse
 import importlib.util
 import pathlib
 
-from attention_zoo.recipes.cli import commands
+from attention_zoo.recipes.cli import commands, data
 from attention_zoo.recipes.core import files
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.core.recipe import get_recipe
 from attention_zoo.recipes.tasks.base import need_tensorflow
 
 TUNERS = ("random", "hyperband", "bayesian")
@@ -16,7 +15,8 @@ TUNERS = ("random", "hyperband", "bayesian")
 def add_arguments(command):
     """Adds the arguments of `tune` to its parser."""
     add = command.add_argument
-    add("recipe", metavar="RECIPE")
+    add("recipe", nargs="?", metavar="RECIPE")
+    data.add_arguments(command)
     add(
         "--engine",
         choices=("keras-tuner", "optuna"),
@@ -54,7 +54,8 @@ def add_arguments(command):
 def tune(args):
     """Searches, writes the folder of the search and says what was found."""
     check(args)
-    recipe = get_recipe(args.recipe).with_settings(args.set)
+    data.name_model(args)
+    recipe = data.recipe_of(args).with_settings(args.set)
     if args.max_epochs is not None:
         recipe = recipe.replace(epochs=args.max_epochs)
     need_tensorflow()
@@ -72,21 +73,23 @@ def tune(args):
         smoke=args.smoke,
         data_dir=args.data_dir,
         folder=pathlib.Path(out) / recipe.name,
+        named=args.recipe,
+        words=tuple(data.words(args)) if args.data else (),
     )
-    data = Data(search)
+    pipelines = Data(search)
     if args.worker is not None:
         processes.die_with_parent()
         search.join()
-        data.of(recipe)  # what is missing ends the worker before its first trial
-        work(search, data, args.worker)
+        pipelines.of(recipe)  # what is missing ends the worker before its first trial
+        work(search, pipelines, args.worker)
         return
     space = search.engine().space
     search.check_folder(args.resume)
     if not args.workers:
-        data.of(recipe)
+        pipelines.of(recipe)
     busy = f"another process searches in {search.folder}"
     with files.locked(search.state, busy):
-        run(search, space, data, args)
+        run(search, space, pipelines, args)
     if args.train_best:
         train_best(search, args)
 
@@ -114,7 +117,7 @@ def check(args):
             )
 
 
-def run(search, space, data, args):
+def run(search, space, pipelines, args):
     """Runs all trials that have not ended, and writes what was found."""
     from attention_zoo.recipes.tuning import plots, report, workers
 
@@ -127,7 +130,7 @@ def run(search, space, data, args):
             crew = workers.LocalWorkers(search, worker_command(args))
             crew.work(args.workers, progress.update)
         else:
-            workers.work(search, data, told=progress.update)
+            workers.work(search, pipelines, told=progress.update)
     except KeyboardInterrupt:
         print("stopped; the same command with --resume goes on", flush=True)
         raise
@@ -145,6 +148,7 @@ def run(search, space, data, args):
 def worker_command(args):
     """Returns the arguments of `attention-zoo` for a worker of this machine."""
     words = ["tune", args.recipe]
+    words += data.words(args, str) if args.data else []
     for name in ("engine", "tuner", "trials", "max_epochs", "seed", "data_dir", "out"):
         value = getattr(args, name)
         if value is not None:
@@ -157,7 +161,8 @@ def worker_command(args):
 def train_best(search, args):
     """Trains the winner as `train --config` does, into an entry of its own."""
     words = ["train", args.recipe, "--config", str(search.folder / "best.json")]
-    words += ["--seed", str(args.seed), "--name", f"{args.recipe}_tuned"]
+    words += data.words(args, str) if args.data else []
+    words += ["--seed", str(args.seed), "--name", f"{search.recipe.name}_tuned"]
     if args.data_dir is not None:
         words += ["--data-dir", args.data_dir]
     training: argparse.Namespace = args.parse(words + ["--smoke"] * args.smoke)

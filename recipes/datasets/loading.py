@@ -146,6 +146,22 @@ def class_names(builder, *columns, split="train"):
     return sorted({x.decode() for x in read_split(builder, split)[columns[-1]]})
 
 
+def label_names(builder, text, label, split="train"):
+    """Returns the names of a text's labels, and whether a text may have several.
+
+    Args:
+        builder: A prepared TFDS builder.
+        text: Name of the feature that holds the text.
+        label: Name of the feature that holds its class. Own data with several labels
+            a text have a feature `labels` instead.
+        split: See `class_names`.
+    """
+    features = builder.info.features
+    if text in features and label not in features and "labels" in features:
+        return features["labels"].feature.names, True
+    return class_names(builder, text, label, split=split), False
+
+
 def class_numbers(labels, classes):
     """Returns the numbers of labels that are numbers already, or names as bytes."""
     if not isinstance(labels[0], bytes):

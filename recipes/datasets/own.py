@@ -17,13 +17,18 @@ from typing import Any
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.core.files import relative
+from attention_zoo.recipes.datasets.given import (
+    TFDS,
+    file_facts,
+    is_words,
+    names_of,
+    stamps_of,
+)
 from attention_zoo.recipes.datasets.tables import find_files
 
 FORM = 1  # of the stored data; a change prepares all data sets again
 PARTS = ("train", "validation", "test")
 SHARE = 0.1  # of the rows for validation, and as much for test
-TFDS = "tfds:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Request:
         split_seed: Integer that decides which rows are held out where no split is
             given.
         options: Dict of what the kind of task asks for, e.g. names of columns.
+        data_dir: TFDS data directory of `"tfds:NAME"`. Defaults to TFDS's own.
     """
 
     data: Any
@@ -45,6 +51,7 @@ class Request:
     test: Any = ()
     split_seed: int = 0
     options: dict = dataclasses.field(default_factory=dict)
+    data_dir: Any = None
 
     def given(self):
         """Returns `(part, data)` pairs; the part of `data` is open, an empty text."""
@@ -86,6 +93,8 @@ class Records:
         parts: Sequence with the part of each row, `""` where it is open.
         labels: Sequence with the class of each row, or None: the split is stratified
             by it.
+        tags: Sequence with the tuple of all labels of each row, where it may have
+            several; `labels` has then one of them. Defaults to None.
         keys: Sequence; rows of equal keys are duplicates and stay on one side. None
             where no row is a duplicate.
         place: Function from the number of a row to its place, e.g.
@@ -102,6 +111,7 @@ class Records:
     features: Callable
     parts: Any
     labels: Any = None
+    tags: Any = None
     keys: Any = None
     place: Callable = str
     columns: tuple = ()
@@ -147,7 +157,10 @@ def prepare(task, request, data_dir=None):
     name = f"own_{title.lower()[:40]}_{digest[:12]}"
     builder = loading.stored(name, data_dir)
     if builder is None:
-        records = task.read_own(request)
+        before = stamps_of(request)
+        records = task.read_own(dataclasses.replace(request, data_dir=data_dir))
+        if stamps_of(request) != before:
+            raise UserError(f"{title} was changed while it was read: train again")
         parts, dropped = split(records, request.split_seed)
         rows = {part: np.flatnonzero(parts == part) for part in PARTS}
         source = {
@@ -174,62 +187,13 @@ def told(own):
     """Returns lines on what the data are."""
     source = own.source
     counts = ", ".join(f"{part} {n:,}" for part, n in source["splits"].items())
-    names = ", ".join(file["name"] for file in source["files"][:3])
-    more = len(source["files"]) - 3
     yield (
-        f"data: {names}{f' and {more} more' if more > 0 else ''}, "
-        f"{source['rows']:,} rows: {counts} ({source['split_by']})"
+        f"data: {names_of(source['files'])}, {source['rows']:,} rows: {counts} "
+        f"({source['split_by']})"
     )
     for reason, count in source["dropped"].items():
         yield f"left out: {count:,} {reason}"
     yield from source["notes"]
-
-
-# === What was given ===
-
-
-def is_words(data):
-    """Returns whether data are names of files, rather than a table."""
-    return isinstance(data, (list, tuple))
-
-
-def file_facts(request):
-    """Returns a list of dicts with name, part, size and sha256 of each file."""
-    facts = []
-    for part, data in request.given():
-        part = part or "data"
-        if request.tfds_name and part == "data":
-            facts.append({"name": f"{TFDS}{request.tfds_name}", "part": part})
-        elif is_words(data):
-            for path in each_file(find_files(data)):
-                content = path.read_bytes()
-                digest = hashlib.sha256(content).hexdigest()
-                facts.append(
-                    {
-                        "name": relative(path),
-                        "part": part,
-                        "bytes": len(content),
-                        "sha256": digest,
-                    }
-                )
-        else:
-            from pandas.util import hash_pandas_object
-
-            hashed = hash_pandas_object(data.astype(str), index=False).to_numpy()
-            digest = hashlib.sha256(
-                hashed.tobytes() + repr([*data]).encode()
-            ).hexdigest()
-            facts.append({"name": "DataFrame", "part": part, "sha256": digest})
-    return facts
-
-
-def each_file(paths):
-    """Yields the files among paths, and those inside of folders."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
-        else:
-            yield path
 
 
 # === Splits ===
@@ -265,7 +229,7 @@ def split(records, seed):
                 "(a class needs three different rows to be in all splits)"
             )
     check_classes(records, parts)
-    return parts, {"training rows that are in another split too": len(leaked)}
+    return parts, {"rows that are in another split too": len(leaked)}
 
 
 def leave_out_leaks(parts, groups):
@@ -317,14 +281,17 @@ def check_classes(records, parts):
     """Raises `UserError` for a class that no training row has."""
     if records.labels is None:
         return
-    labels = np.array(records.labels)
-    known = {*labels[parts == "train"]}
+    labels = records.tags or [(label,) for label in records.labels]
+    known = {label for row in np.flatnonzero(parts == "train") for label in labels[row]}
     for row in np.flatnonzero((parts == "validation") | (parts == "test")):
-        if labels[row] not in known:
-            raise UserError(
-                f"{records.place(row)}: the label '{labels[row]}' of the split "
-                f"{parts[row]} is in no training row"
-            )
+        for label in labels[row]:
+            if label not in known:
+                raise UserError(
+                    f"{records.place(row)}: the label '{label}' of the split "
+                    f"{parts[row]} is in no training row"
+                )
+    if not known:
+        raise UserError("no training row has a label")
     if len(known) < 2:
         raise UserError(
             f"all training rows have the label '{next(iter(known))}': a classifier "

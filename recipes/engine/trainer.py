@@ -239,7 +239,8 @@ def fit(recipe, pipeline, seed, label, options=USUAL, kept=None, callbacks=()):
         for callback in average:
             callback.resume()
     loggers = options.loggers(name)
-    callbacks = [history, *average, keeper, *callbacks, *loggers, backup]
+    callbacks = [*callbacks, *pipeline.callbacks(model), *loggers, backup]
+    callbacks = [history, *average, keeper, *callbacks]
     if done < recipe.epochs:
         training, validation = batches(pipeline, seed, done, options, history)
         model.fit(

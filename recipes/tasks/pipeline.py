@@ -55,6 +55,10 @@ class Pipeline:
     def initialise(self, model):
         """Changes a fresh model before it is trained."""
 
+    def callbacks(self, model):
+        """Returns the callbacks of Keras that the training of a model needs."""
+        return []
+
     def batches(self, split, seed=None, first_pass=0):
         """Returns a `tf.data` dataset of batches.
 

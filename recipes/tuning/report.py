@@ -144,7 +144,7 @@ def summary(search, trials, best):
     """Returns README.md."""
     counts = collections.Counter(trial.status for trial in trials)
     config = shlex.quote(files.relative(search.folder / "best.json"))
-    train = f"attention-zoo train {search.recipe.name} --config {config}"
+    train = f"attention-zoo {shlex.join(search.training)} --config {config}"
     return SUMMARY.format(
         name=search.recipe.name,
         smoke="**A smoke search: the figures mean nothing.**\n\n" * search.smoke,

@@ -69,6 +69,9 @@ class Search:
         smoke: Whether trials train on a handful of generated examples.
         data_dir: TFDS data directory, or None for TFDS's own choice.
         folder: Path of the search's folder.
+        named: String, the recipe or the model that the command names. Defaults to the
+            recipe's own name.
+        words: Tuple of the options that give own data. Defaults to none.
     """
 
     recipe: Recipe
@@ -79,6 +82,13 @@ class Search:
     smoke: bool
     data_dir: str | None
     folder: pathlib.Path
+    named: str = ""
+    words: tuple = ()
+
+    @property
+    def training(self):
+        """The words of the command that trains what is tuned."""
+        return ["train", self.named or self.recipe.name, *self.words]
 
     @property
     def state(self):
@@ -99,13 +109,20 @@ class Search:
     def declare(self, hp):
         """Asks `hp` for a value of each free parameter and returns the settings."""
         known, chosen = self.recipe.settings(), {}
-        for key, value in recipe_module(self.recipe.name).space(hp).items():
+        for key, value in self._space(hp).items():
             if key not in known:
                 raise unknown(f"setting in the space of {self.recipe.name}", key, known)
             if key not in self.pinned:
                 absent = key == "attention" and value == "none"
                 chosen[key] = None if absent else value
         return chosen
+
+    def _space(self, hp):
+        """Returns the values to try: those of the recipe's file, or of the model."""
+        named = self.named or self.recipe.name
+        if named in self.recipe.task.models:
+            return self.recipe.task.space(self.recipe, hp)
+        return recipe_module(named).space(hp)
 
     def defaults(self):
         """Returns the recipe's own values of the parameters."""

@@ -17,6 +17,7 @@ def attention_lstm(
     attention="attention_pooling",
     embedding_dropout=0.0,
     dropout=0.5,
+    activation="softmax",
     name="attention_lstm",
 ):
     """Builds a text classifier: embedding, bidirectional LSTM, attention, head.
@@ -26,7 +27,8 @@ def attention_lstm(
     1. Embed: `e_t = E[x_t]`, shape `(B, T, embedding_dim)`.
     2. Read in both directions: `h_t = [forward_t; backward_t]`, `(B, T, 2 * units)`.
     3. Attend: `s = sum_t a_t h_t` with weights `a` over the words, `(B, 2 * units)`.
-    4. Classify: `softmax(W s + b)`, `(B, num_classes)`.
+    4. Classify: `softmax(W s + b)`, `(B, num_classes)`, or `sigmoid` where a text may
+       have several labels.
 
     where `B` is the batch size and `T` the number of tokens, which may vary from
     batch to batch. How the weights come about depends on the family of the attention:
@@ -52,6 +54,8 @@ def attention_lstm(
         embedding_dropout: Float in [0, 1). Dropout rate at which whole channels of the
             word vectors are dropped. Defaults to `0.0`.
         dropout: Float in [0, 1). Dropout rate before the head. Defaults to `0.5`.
+        activation: String, `"softmax"` for one class per text or `"sigmoid"` for any
+            number of labels per text. Defaults to `"softmax"`.
         name: String, the name of the model. Defaults to `"attention_lstm"`.
 
     Returns:
@@ -80,6 +84,11 @@ def attention_lstm(
             "Invalid value for argument `num_classes` of `attention_lstm`. Expected an "
             f"integer of at least 2. Received: num_classes={num_classes!r}"
         )
+    if activation not in ("softmax", "sigmoid"):
+        raise ValueError(
+            "Invalid value for argument `activation` of `attention_lstm`. Expected "
+            f"'softmax' or 'sigmoid'. Received: activation={activation!r}"
+        )
     family, attention_layer = make_attention("attention_lstm", attention, FAMILIES)
 
     # === Layers ===
@@ -101,7 +110,7 @@ def attention_lstm(
     mean_layer = layers.AttentionPooling(score=None, name="mean")
     dropout_layer = keras.layers.Dropout(dropout, name="dropout")
     head_layer = keras.layers.Dense(
-        num_classes, activation="softmax", dtype="float32", name="head"
+        num_classes, activation=activation, dtype="float32", name="head"
     )
 
     # === Functional model ===

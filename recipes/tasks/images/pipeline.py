@@ -29,7 +29,8 @@ class Pipeline(Classification):
     The recipe's `pipeline` dict holds what training does to each image, in every epoch
     anew: `flip` (mirrors half of them), `shift` (moves them by up to so many pixels,
     zeros follow) and `erase` (share of them in which a rectangle becomes one grey). Of
-    own data it also holds `fit`, how images of another size are made to fit.
+    own data it also holds `fit`, how images of another size are made to fit, and what
+    `train` was asked for: `start`, `freeze` and `class_weight`.
 
     Args:
         recipe: The `Recipe`.
@@ -40,7 +41,7 @@ class Pipeline(Classification):
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)
-        self.augmentation = {k: v for k, v in self.options.items() if k != "fit"}
+        self.augmentation = {k: self.options[k] for k in ("flip", "shift", "erase")}
         self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
             self.dataset, self.classes = "generated/smoke", SMOKE_CLASSES
@@ -184,7 +185,7 @@ def _stretch(rng, length):
 # === Checks and the smoke images ===
 
 
-def _check_options(flip, shift, erase, fit=""):
+def _check_options(flip, shift, erase, fit="", start=None, freeze=0, class_weight=None):
     """Raises `UserError` for values outside their range."""
     if not isinstance(flip, bool):
         raise UserError(f"flip must be true or false, received {flip}")

@@ -55,7 +55,7 @@ def read(request):
     if size is not None and min(size) < 1:
         raise UserError(f"--image-size takes two positive numbers, received {size}")
     if request.tfds_name:
-        rows, images, names = _read_tfds(request.tfds_name, given, size, fit)
+        rows, images, names = _read_tfds(request, size, fit)
         notes = []
     else:
         rows, notes = _read_given(request)
@@ -125,13 +125,14 @@ def _number_or_name(label):
     return (0, int(label), "") if label.isdecimal() else (1, 0, label)
 
 
-def _read_tfds(name, given, size, fit):
+def _read_tfds(request, size, fit):
     """Returns rows, images and class names of a TFDS data set."""
     from PIL import Image
 
     from attention_zoo.recipes.datasets import loading
 
-    builder = loading.tfds_builder(name)
+    name, given = request.tfds_name, request.options
+    builder = loading.tfds_builder(name, request.data_dir)
     image, label = given.get("image") or "image", given.get("label") or "label"
     names = loading.class_names(builder, image, label)
     rows, pictures = [], []

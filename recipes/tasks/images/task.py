@@ -1,5 +1,6 @@
 """Image classification: raw pixels in, probabilities of classes out."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -9,7 +10,12 @@ from attention_zoo.interpret.images import MOST_DRAWN
 from attention_zoo.recipes.core.errors import UserError, one_line
 from attention_zoo.recipes.tasks.classification import ClassificationTask
 from attention_zoo.recipes.tasks.images import reader
-from attention_zoo.recipes.tasks.images.files import FITS, read_image
+from attention_zoo.recipes.tasks.images.files import (
+    FITS,
+    convert,
+    open_image,
+    read_image,
+)
 
 FILES_AT_ONCE = 64  # to predict together
 
@@ -37,6 +43,21 @@ class ImagesTask(ClassificationTask):
 
     def adapted(self, recipe, facts):
         return reader.adapted(recipe, facts)
+
+    def request_for(self, card, request):
+        fit = card.get("settings", {}).get("fit")
+        more = {"image_size": card["image_shape"][:2], "pad": fit == "pad"}
+        return dataclasses.replace(request, options=request.options | more)
+
+    def outputs_of(self, model, card, records):
+        shape, outputs = card["image_shape"], []
+        fit = card.get("settings", {}).get("fit") or "resize"
+        for start in range(0, len(records.parts), FILES_AT_ONCE):
+            rows = range(start, min(start + FILES_AT_ONCE, len(records.parts)))
+            files = [open_image(records.place(i)) for i in rows]
+            pixels = [convert(file, shape, fit, lambda *_: None) for file in files]
+            outputs.append(model(np.stack(pixels), training=False))
+        return class_probabilities(np.concatenate(outputs))
 
     # === The command ===
 

@@ -8,6 +8,9 @@ which may be a teacher too, comes trained, with one C.
 import re
 import time
 
+import numpy as np
+
+from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.classification import scores_of
 
 WORDS = {"token_pattern": r"(?u)\b\w+\b", "decode_error": "replace"}
@@ -41,6 +44,8 @@ def bag_of_words(train, validation, test):
 def tfidf(train, validation, test):
     """Returns the metrics of a logistic regression on TF-IDF of words and pairs.
 
+    Where texts have several labels, each label has a regression of its own.
+
     Where words have no spaces between them, runs of up to three characters are in
     their place.
     """
@@ -53,6 +58,10 @@ def tfidf(train, validation, test):
         ngram_range=ngrams, min_df=2, sublinear_tf=True, **options
     )
     costs = (1.0, 4.0, 16.0, 64.0)
+    if np.ndim(train[1]) == 2:  # several labels to a text
+        features = _fit(vectorizer, train[0])
+        parts = (train, validation, test)
+        return many_labels.one_against_rest(vectorizer, features, costs, *parts)
     return _logistic_regression(vectorizer, costs, train, validation, test)
 
 
@@ -85,15 +94,20 @@ def nb_svm(model, words):
     }
 
 
+def _fit(vectorizer, texts):
+    """Returns what a vectorizer makes of the texts that it learns from."""
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError:  # no word occurs twice
+        return vectorizer.set_params(min_df=1).fit_transform(texts)
+
+
 def _logistic_regression(vectorizer, costs, train, validation, test):
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
     start = time.monotonic()
-    try:
-        features = vectorizer.fit_transform(train[0])
-    except ValueError:  # no word occurs twice
-        features = vectorizer.set_params(min_df=1).fit_transform(train[0])
+    features = _fit(vectorizer, train[0])
     held_out = vectorizer.transform(validation[0])
     models = [
         LogisticRegression(C=cost, solver="liblinear", random_state=0) for cost in costs

@@ -4,6 +4,8 @@ Wang and Manning 2012, https://aclanthology.org/P12-2018: whether an n-gram is t
 times the logarithm of how much more often a class has it; a linear classifier on that.
 """
 
+import warnings
+
 import numpy as np
 
 
@@ -25,6 +27,7 @@ class NaiveBayesLinear:
 
     def fit(self, texts, labels):
         """Learns from texts, words with spaces between them, and integer labels."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.linear_model import LogisticRegression
 
@@ -50,7 +53,10 @@ class NaiveBayesLinear:
             model = LogisticRegression(
                 C=self.cost, solver="liblinear", dual=True, max_iter=60, random_state=0
             )
-            self._models.append((ratio, model.fit(_scaled(counts, ratio), inside)))
+            with warnings.catch_warnings():  # 60 steps are enough for the order
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(_scaled(counts, ratio), inside)
+            self._models.append((ratio, model))
         return self
 
     def _log_ratio(self, counts, inside):

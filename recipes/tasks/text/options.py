@@ -15,6 +15,9 @@ def check_options(
     behaviour=False,
     columns=("text", "label"),
     out_of_scope=None,
+    start=None,
+    freeze=0,
+    class_weight=None,
 ):
     """Raises `UserError` for values outside their range.
 
@@ -38,6 +41,11 @@ def check_options(
         columns: Tuple of two strings, the features of the text and of the class.
         out_of_scope: Tuple of two splits, of validation and test, whose texts are of
             none of the classes: see `out_of_scope.py`. Defaults to `None`.
+        start: Name of the entry whose weights and vocabulary training starts from.
+            Defaults to `None`.
+        freeze: Integer, for how many epochs these weights stay. Defaults to `0`.
+        class_weight: `"balanced"`, or `None` where each text counts the same. Defaults
+            to `None`.
     """
     if max_length < 1:
         raise UserError(f"max_length must be positive, received {max_length}")

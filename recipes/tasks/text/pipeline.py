@@ -1,6 +1,5 @@
 """Text classification: raw strings to token ids, and back into one model."""
 
-import collections
 import functools
 
 import keras
@@ -9,11 +8,11 @@ import tensorflow as tf
 
 import attention_zoo
 from attention_zoo.recipes.datasets import loading as _data
+from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
 from attention_zoo.recipes.tasks.classification import (
     Classification,
     in_turn,
-    scores_of,
 )
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
@@ -22,13 +21,13 @@ from attention_zoo.recipes.tasks.text import out_of_scope as _out_of_scope
 from attention_zoo.recipes.tasks.text import self_training as _self_training
 from attention_zoo.recipes.tasks.text import spans as _spans
 from attention_zoo.recipes.tasks.text import word_vectors as _word_vectors
+from attention_zoo.recipes.tasks.text.marks import marked_mass
 from attention_zoo.recipes.tasks.text.nb_svm import NaiveBayesLinear
 from attention_zoo.recipes.tasks.text.options import check_options
+from attention_zoo.recipes.tasks.text.smoke import Split, generate
 
 OUT_OF_VOCABULARY = 1
 VECTOR_SCALE = 0.3  # standard deviation of the word vectors that training starts from
-SMOKE_SIZES = {"train": 192, "validation": 64, "test": 64, "unlabelled": 32}
-Split = collections.namedtuple("Split", "texts labels marks", defaults=(None,))
 
 
 class Pipeline(Classification):
@@ -53,15 +52,14 @@ class Pipeline(Classification):
         if smoke:
             self.dataset = "zoo_reviews/smoke"
             self.classes = ["negative", "positive"]
-            self.splits = _data.OnDemand(_generated_split)
+            self.splits = _data.OnDemand(generate)
         else:
             self._builder = _data.tfds_builder(recipe.dataset, data_dir)
             self.dataset = self._builder.info.full_name
             self.source = _data.source_of(self._builder)
-            columns = self.options.get("columns", ("text", "label"))
-            self._text, self._label = columns
-            self.classes = _data.class_names(
-                self._builder, *columns, split=recipe.train_split
+            self.columns = self.options.get("columns", ("text", "label"))
+            self.classes, self.multi_label = _data.label_names(
+                self._builder, *self.columns, split=recipe.train_split
             )
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
@@ -76,12 +74,24 @@ class Pipeline(Classification):
         else:
             part = getattr(self.recipe, f"{name}_split")
         columns = _data.read_split(self._builder, part)
-        labels = _data.class_numbers(columns[self._label], self.classes)
-        return Split(columns[self._text], labels, columns.get("marks"))
+        if self.multi_label:
+            labels = many_labels.hot(columns["labels"], len(self.classes))
+        else:
+            labels = _data.class_numbers(columns[self.columns[1]], self.classes)
+        return Split(columns[self.columns[0]], labels, columns.get("marks"))
+
+    def texts_of(self, split):
+        """Returns the raw texts of any split of the data set."""
+        return _data.read_split(self._builder, split)[self.columns[0]]
 
     @functools.cached_property
     def vectorizer(self):
         """The layer from standardised texts to ids, adapted on the training texts."""
+        if self.start is not None:
+            words = self.start.get_layer("words").get_vocabulary()
+            return keras.layers.TextVectorization(
+                vocabulary=words, standardize=None, name="words"
+            )
         layer = keras.layers.TextVectorization(
             max_tokens=self.options["vocabulary_size"], standardize=None, name="words"
         )
@@ -133,7 +143,8 @@ class Pipeline(Classification):
         texts, labels = self.raw("test")
         lengths = np.array([len(text.split()) for text in texts])
         near = np.argsort(np.abs(lengths - 50), kind="stable")
-        picked = in_turn(labels, near, count)
+        first = labels.argmax(-1) if self.multi_label else labels
+        picked = in_turn(first, near, count)
         return [texts[i].decode() for i in picked], labels[picked]
 
     # === Training ===
@@ -151,13 +162,16 @@ class Pipeline(Classification):
                 kept.save("prepared", {}, arrays)
 
     def model_config(self):
+        several = {"activation": "sigmoid"} if self.multi_label else {}
         return {
             "vocabulary_size": len(self.vectorizer.get_vocabulary()),
             "num_classes": len(self.classes),
+            **several,
         }
 
     def initialise(self, model):
         """Gives a fresh model the word vectors, where the recipe wants them."""
+        super().initialise(model)
         if self.options.get("word_vectors"):
             model.get_layer("embedding").set_weights([self._vectors])
 
@@ -180,11 +194,9 @@ class Pipeline(Classification):
         batches are shuffled and words are dropped anew in every pass.
         """
         if seed is None:
-            labels = np.eye(len(self.classes), dtype="float32")
-            labels = labels[self.splits[split].labels]
-            return self._batches(self._ids[split], None, labels)
+            return self._batches(self._ids[split], None, self._hot_labels(split))
         rows, starts = self._sentences["train"]
-        labels = self._labels
+        labels = self._hot_labels("train")
         if self.options.get("self_training"):
             more = self._sentences["unlabelled"]
             rows, starts = rows + more[0], starts + more[1]
@@ -194,12 +206,14 @@ class Pipeline(Classification):
     def labelled_batches(self, seed):
         """Returns the batches of a training on the labelled texts alone."""
         rows, starts = self._sentences["train"]
-        return self._batches(rows, starts, self._labels, seed)
+        return self._batches(rows, starts, self._hot_labels("train"), seed)
 
-    @functools.cached_property
-    def _labels(self):
-        """The labels of the training texts, one-hot."""
-        return np.eye(len(self.classes), dtype="float32")[self.splits["train"].labels]
+    def _hot_labels(self, split):
+        """Returns the labels of a split as 0 and 1, `(N, num_classes)`."""
+        labels = self.splits[split].labels
+        if self.multi_label:
+            return labels.astype("float32")
+        return np.eye(len(self.classes), dtype="float32")[labels]
 
     @functools.cached_property
     def linear_model(self):
@@ -259,7 +273,10 @@ class Pipeline(Classification):
         return keras.Model(text, core(ids), name=self.recipe.name)
 
     def evaluate(self, model, split, sample=None):
-        """Returns accuracy and macro F1 of a model on a split.
+        """Returns the scores of a model on a split.
+
+        Those are accuracy and macro F1, or with several labels to a text macro F1,
+        micro F1 and subset accuracy.
 
         Args:
             model: A core model of token ids, or one that takes raw strings.
@@ -272,10 +289,15 @@ class Pipeline(Classification):
             outputs = predict(model, [texts[i] for i in picked])
         else:
             outputs = predict(model, [self._ids[split][i] for i in picked])
-        return scores_of(outputs.argmax(-1), labels[picked])
+        return self.scores(outputs, labels[picked])
 
     def baselines(self):
         parts = [self.raw(name) for name in ("train", "validation", "test")]
+        if self.multi_label:
+            return {
+                "most_frequent_labels": lambda: many_labels.most_frequent(*parts),
+                "tfidf_logistic_regression": lambda: _baselines.tfidf(*parts),
+            }
         return {
             "majority_class": lambda: _baselines.majority_class(*parts),
             "bag_of_words": lambda: _baselines.bag_of_words(*parts),
@@ -311,46 +333,15 @@ class Pipeline(Classification):
         occlusion = attention_zoo.explain(servable, inputs).occlusion()
         return {
             **mean_correlation(occlusion, "texts"),
-            **self._marked_mass(servable, count),
-        }
-
-    def _marked_mass(self, servable, count):
-        """Returns the part of `attention_report` that needs marks; else nothing."""
-        texts, _, marks = self.splits["test"]
-        if marks is None:
-            return {}
-        model_mass, uniform_mass = [], []
-        for start in range(0, min(count, len(texts)), 64):
-            part = slice(start, min(start + 64, count))
-            weights = attention_zoo.explain(servable, texts[part]).weights_of()
-            for row, mark in zip(weights, marks[part], strict=True):
-                mark = np.asarray(mark)[: self.options["max_length"]]
-                model_mass.append(float(row[: len(mark)] @ mark))
-                uniform_mass.append(float(mark.mean()))
-        return {
-            "marked_mass": float(np.mean(model_mass)),
-            "uniform_mass": float(np.mean(uniform_mass)),
-            "marked_texts": len(model_mass),
+            **marked_mass(
+                servable, self.splits["test"], self.options["max_length"], count
+            ),
         }
 
 
 def predict(model, inputs):
     """Returns the outputs for many inputs, in their order: see `predictor`."""
     return predictor(model)(inputs)
-
-
-def _generated_split(name):
-    """Returns a handful of generated reviews, for a smoke run."""
-    from attention_zoo.recipes.datasets import _grammar
-
-    part = "test" if name == "test" else "train"
-    seed = list(SMOKE_SIZES).index(name)
-    reviews = list(_grammar.generate(part, SMOKE_SIZES[name], seed=seed))
-    return Split(
-        [review["text"].encode() for review in reviews],
-        np.array([review["label"] for review in reviews]),
-        [np.array(review["marks"]) for review in reviews],
-    )
 
 
 def _standardized(texts):

@@ -4,10 +4,12 @@ import os
 import pathlib
 import sys
 
-from attention_zoo.recipes.core import files
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import tables
+from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks
+from attention_zoo.recipes.tasks.text.partial import PartialTable
+from attention_zoo.recipes.tasks.text.reader import LONGEST
 
 ROWS = 4096  # of a table, to predict together
 OUTPUTS = (".csv", ".tsv", ".jsonl")
@@ -87,26 +89,44 @@ def of_table(task, entry, card, args):
         The exit code, 0.
     """
     source, target = _files_of(args)
-    names = card.get("classes") or []
     model = task.load(entry, card)
     from attention_zoo.recipes.tasks.batches import predictor
 
-    compute, cut, empty, count = predictor(model), CutTexts(model, card), 0, 0
-    with files.replacing(target) as scratch:
+    compute, cut, empty, count = predictor(model), CutTexts(model, card), [], 0
+    asked = {"table": _form_of(source), "text": args.column, "model": card["sha256"]}
+    written = PartialTable(target, asked, args.resume)
+    done = written.rows
+    with written.growing():
         for part in tables.read_chunks(source, ROWS):
+            count += len(part)
+            if count <= done:  # parts are the same in each process
+                continue
             tables.need_column(part, args.column, source, "--text")
             texts = [t if isinstance(t, str) else "" for t in part[args.column]]
+            texts = [text[:LONGEST] for text in texts]
             told = [bool(text.strip()) for text in texts]
             cut.look_at(texts)
-            _add_columns(part, compute(texts), told, names, source)
-            _write(part, scratch, first=not count)
-            empty += len(told) - sum(told)
-            count += len(part)
+            _add_columns(part, compute(texts), told, card, source)
+            written.append(part)
+            empty += [count - len(told) + i for i, t in enumerate(told, 1) if not t]
+            if sys.stderr.isatty():
+                print(f"\r{count:,} rows", end="", file=sys.stderr, flush=True)
+        if _form_of(source) != asked["table"]:
+            raise UserError(f"{source} was changed while it was read: predict anew")
     if empty:
-        print(f"{empty} empty texts have no prediction", file=sys.stderr)
+        rows = ", ".join(map(str, empty[:5])) + ", ..." * (len(empty) > 5)
+        noun = "text has" if len(empty) == 1 else "texts have"
+        line = f"{len(empty)} empty {noun} no prediction (row {rows})"
+        print(line, file=sys.stderr)
     cut.tell()
     print(f"{target}: {count:,} rows")
     return 0
+
+
+def _form_of(file):
+    """Returns name, size and time of a file, which tell whether it was changed."""
+    found = file.stat()
+    return {"name": file.name, "bytes": found.st_size, "changed": found.st_mtime_ns}
 
 
 def _files_of(args):
@@ -131,22 +151,23 @@ def _files_of(args):
     return source, target
 
 
-def _add_columns(part, outputs, told, names, source):
-    """Adds the columns of the predictions to a part of a table."""
-    names = names or [str(i) for i in range(outputs.shape[-1])]
-    columns = {"prediction": [names[i] for i in outputs.argmax(axis=-1)]}
+def _add_columns(part, outputs, told, card, source):
+    """Adds the columns of the predictions to a part of a table.
+
+    Where there may be several labels, those above 0.5 stand in one cell, between them
+    the separator that the training data had, or a comma.
+    """
+    names = card.get("classes") or [str(i) for i in range(outputs.shape[-1])]
+    if card.get("multi_label"):
+        given = card.get("source", {}).get("options", {})
+        sign = given.get("label_separator") or ","
+        answers = [sign.join(many_labels.names_above(row, names)) for row in outputs]
+    else:
+        answers = [names[i] for i in outputs.argmax(axis=-1)]
+    columns = {"prediction": answers}
     for i, name in enumerate(names):
         columns[f"probability_{name}"] = [round(float(p), 4) for p in outputs[:, i]]
     for column, values in columns.items():
         if column in part:
             raise UserError(f"{source} has a column '{column}' already: rename it")
         part[column] = [v if t else None for v, t in zip(values, told, strict=True)]
-
-
-def _write(part, scratch, first):
-    """Appends a part to the file."""
-    if scratch.suffix.lower() == ".jsonl":
-        part.to_json(scratch, orient="records", lines=True, mode="a", force_ascii=False)
-        return
-    sign = "\t" if scratch.suffix.lower() == ".tsv" else ","
-    part.to_csv(scratch, sep=sign, mode="a", header=first, index=False)

@@ -1,5 +1,6 @@
 """Own texts: tables with a column of texts and one of labels, folders, TFDS sets."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,10 +8,12 @@ import numpy as np
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.core.recipe import Recipe
 from attention_zoo.recipes.datasets import own, tables
+from attention_zoo.recipes.tasks.text.labels import labels_of, rarest
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[!?]")  # near what models read
 IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+LONGEST = 100_000  # signs of a text; no model reads so many
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
@@ -23,11 +26,16 @@ def add_arguments(parser):
     parser.add_argument(
         "--text", metavar="COLUMN", help="texts: the column that holds them"
     )
+    parser.add_argument(
+        "--label-separator",
+        metavar="SIGN",
+        help="texts: what stands between the labels of one cell, e.g. ';'",
+    )
 
 
 def options(args):
     """Returns the dict of the options that decide what is read."""
-    names = ("text", "label", "split", "delimiter", "encoding")
+    names = ("text", "label", "label_separator", "split", "delimiter", "encoding")
     return {name: getattr(args, name, None) for name in names}
 
 
@@ -39,7 +47,7 @@ def read(request):
     import pandas
 
     if request.tfds_name:
-        frame = read_tfds(request.tfds_name, request.options)
+        frame = read_tfds(request.tfds_name, request.options, request.data_dir)
     else:
         parts = [
             part_frame
@@ -48,30 +56,55 @@ def read(request):
         ]
         frame = pandas.concat(parts, ignore_index=True)
     frame, dropped = clean(frame)
-    texts, labels = frame["text"].tolist(), frame["label"].tolist()
-    names = sorted_labels(labels)
+    texts, tags = frame["text"].tolist(), frame["label"].tolist()
+    longer = sum(len(text) > LONGEST for text in texts)
+    texts = [text[:LONGEST] for text in texts]
+    several = any(isinstance(tag, tuple) for tag in tags)
+    names = sorted_labels([n for tag in tags for n in tag] if several else tags)
+    numbers = {name: number for number, name in enumerate(names)}
 
     def features():
         import tensorflow_datasets as tfds
 
-        return tfds.features.FeaturesDict(
-            {
-                "text": tfds.features.Text(),
-                "label": tfds.features.ClassLabel(names=names),
-            }
-        )
+        label = tfds.features.ClassLabel(names=names)
+        more = {"labels": tfds.features.Sequence(label)} if several else {}
+        more = more or {"label": label}
+        return tfds.features.FeaturesDict({"text": tfds.features.Text(), **more})
 
-    numbers = {name: number for number, name in enumerate(names)}
+    def example(i):
+        if several:
+            return {"text": texts[i], "labels": [numbers[name] for name in tags[i]]}
+        return {"text": texts[i], "label": numbers[tags[i]]}
+
+    notes = [note] if (note := told_of_characters(texts)) else []
+    if longer:
+        notes.append(f"{longer:,} texts were cut after {LONGEST:,} signs")
+    if several:
+        notes.append(f"each text may have several labels, of {', '.join(names)}")
     return own.Records(
-        example=lambda i: {"text": texts[i], "label": numbers[labels[i]]},
+        example=example,
         features=features,
         parts=frame["part"].tolist(),
-        labels=labels,
+        labels=rarest(tags) if several else tags,
+        tags=tags if several else None,
         keys=[" ".join(text.split()) for text in texts],
         place=lambda i: place(frame, i),
         columns=("text", "label"),
         facts=lambda rows: facts_of([texts[i] for i in rows], names),
         dropped=dropped,
+        notes=notes,
+    )
+
+
+def told_of_characters(texts, sample=2000):
+    """Returns the line on texts without spaces between words, or None of others."""
+    told = "".join(texts[:: max(1, len(texts) // sample)])
+    share = len(IDEOGRAPH.findall(told)) / max(1, sum(c.isalnum() for c in told))
+    if share < 0.2:
+        return None
+    return (
+        f"{share:.0%} of the letters are Chinese or Japanese characters, which have no "
+        "spaces between words: each of them is read as a word"
     )
 
 
@@ -93,13 +126,13 @@ def columns_of(table, part, file, given):
     import pandas
 
     text = tables.need_column(table, given["text"], file, "--text")
-    label = tables.need_column(table, given["label"], file, "--label")
-    if text == label:
+    columns, labels = labels_of(table, file, given)
+    if text in columns:
         raise UserError(f"--text and --label both name the column '{text}' of {file}")
     return pandas.DataFrame(
         {
             "text": table[text].to_numpy(),
-            "label": table[label].to_numpy(),
+            "label": pandas.Series(labels, dtype=object),
             "part": part or parts_of(table, file, given["split"]),
             "file": str(file),
             "row": np.arange(1, len(table) + 1),
@@ -148,13 +181,13 @@ def read_folder(folder, part):
     return pandas.DataFrame(rows, columns=["text", "label", "part", "file", "row"])
 
 
-def read_tfds(name, given):
+def read_tfds(name, given, data_dir=None):
     """Returns the frame of the splits train, validation and test of a TFDS data set."""
     import pandas
 
     from attention_zoo.recipes.datasets import loading
 
-    builder = loading.tfds_builder(name)
+    builder = loading.tfds_builder(name, data_dir)
     splits = [part for part in own.PARTS if part in builder.info.splits]
     if "train" not in splits:
         raise UserError(
@@ -165,15 +198,23 @@ def read_tfds(name, given):
     for part in splits:
         columns = loading.read_split(builder, part)
         table = pandas.DataFrame({k: pandas.Series(v) for k, v in columns.items()})
-        label = tables.need_column(table, given["label"], name, "--label")
-        feature = builder.info.features[label]
-        if hasattr(feature, "int2str"):
-            table[label] = [feature.int2str(int(v)) for v in table[label]]
         for column in table:
-            if len(table) and isinstance(table[column].iloc[0], bytes):
-                table[column] = table[column].map(lambda value: value.decode())
+            feature = builder.info.features[column]
+            table[column] = [readable(value, feature) for value in table[column]]
         frames.append(columns_of(table, part, f"{name}, {part}", given))
     return pandas.concat(frames, ignore_index=True)
+
+
+def readable(value, feature):
+    """Returns a value of a TFDS feature with texts and the names of classes."""
+    if isinstance(value, bytes):
+        return value.decode()
+    inner = getattr(feature, "feature", feature)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return tuple(readable(item, inner) for item in value.tolist())
+    if hasattr(inner, "int2str"):
+        return inner.int2str(int(value)) if value >= 0 else None
+    return value
 
 
 # === Checks ===
@@ -192,7 +233,9 @@ def clean(frame):
         UserError: For a label that is empty or no whole number, and a text that is
             none, with its place.
     """
-    frame["label"] = [as_label(frame, i, v) for i, v in enumerate(frame["label"])]
+    several = any(isinstance(label, tuple) for label in frame["label"])
+    check = as_labels if several else as_label
+    frame["label"] = [check(frame, i, v) for i, v in enumerate(frame["label"])]
     empty = [not isinstance(t, str) or not t.strip() for t in frame["text"]]
     for i in np.flatnonzero(empty):
         value = frame["text"].iloc[i]
@@ -226,6 +269,15 @@ def as_label(frame, number, value):
     return str(value).strip()
 
 
+def as_labels(frame, number, value):
+    """Returns the labels of a row as a tuple of different strings."""
+    if not isinstance(value, tuple):
+        raise UserError(
+            f"{place(frame, number)}: the label is {value!r}, and other rows have lists"
+        )
+    return tuple(dict.fromkeys(as_label(frame, number, v) for v in value))
+
+
 def sorted_labels(labels):
     """Returns the classes, in the order of their numbers where they are numbers."""
     names = {*labels}
@@ -255,6 +307,13 @@ def facts_of(texts, names):
         "words": sum(count > 1 for count in counts.values()),
         "ideographs": round(ideographs / max(1, signs), 3),
     }
+
+
+def adapted(recipe):
+    """Returns a recipe without what only its own data have: texts without labels."""
+    own_only = ("unlabelled", "self_training", "behaviour")
+    kept = {k: v for k, v in recipe.pipeline.items() if k not in own_only}
+    return dataclasses.replace(recipe, pipeline=kept)
 
 
 def recipe_for(model, facts):

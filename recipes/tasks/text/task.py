@@ -3,29 +3,39 @@
 import numpy as np
 
 from attention_zoo.generation.texts import is_translator
+from attention_zoo.interpret.calls import class_probabilities
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.classification import ClassificationTask
 from attention_zoo.recipes.tasks.lines import readable_arguments
-from attention_zoo.recipes.tasks.text import predictions as _predictions
-from attention_zoo.recipes.tasks.text import reader as _reader
+from attention_zoo.recipes.tasks.text import predictions, reader
 
 
 class TextTask(ClassificationTask):
     """Classes of texts, a line in and a line out."""
 
+    facts = {"classes": [str], "multi_label": bool}
     models = ("attention_lstm",)
 
     def add_data_arguments(self, parser):
-        _reader.add_arguments(parser)
+        reader.add_arguments(parser)
 
     def data_options(self, args):
-        return _reader.options(args)
+        return reader.options(args)
 
     def read_own(self, request):
-        return _reader.read(request)
+        return reader.read(request)
 
     def recipe_for(self, model, facts):
-        return _reader.recipe_for(model, facts)
+        return reader.recipe_for(model, facts)
+
+    def outputs_of(self, model, card, records):
+        from attention_zoo.recipes.tasks.batches import predictor
+
+        texts = [records.example(i)["text"] for i in range(len(records.parts))]
+        return class_probabilities(predictor(model)(texts))
+
+    def adapted(self, recipe, facts):
+        return reader.adapted(recipe)
 
     def read(self, entry, card, args, out=None):
         return readable_arguments(args.text)
@@ -42,9 +52,9 @@ class TextTask(ClassificationTask):
 
     def predict(self, entry, card, args):
         if args.column is not None or args.output is not None:
-            return _predictions.of_table(self, entry, card, args)
-        _predictions.refuse_files(entry, args.text)
-        return _predictions.of_lines(self, entry, card, args.text)
+            return predictions.of_table(self, entry, card, args)
+        predictions.refuse_files(entry, args.text)
+        return predictions.of_lines(self, entry, card, args.text)
 
     def tell(self, explanation, layer):
         """Prints texts with shaded words, or the heaviest words where colours fail."""

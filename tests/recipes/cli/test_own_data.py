@@ -14,6 +14,7 @@ import attention_zoo
 from attention_zoo.recipes.cli import main as _cli
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.engine import trainer
+from attention_zoo.recipes.tasks.text import partial, predictions
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_a_table_keeps_its_rows_and_columns(folder, command):
     given = ("predict", "reviews", "in.csv", "--text", "said", "--output")
     code, out, err = command(*given, "out.csv")
     assert (code, out) == (0, "out.csv: 3 rows\n")
-    assert err == "1 empty texts have no prediction\n"
+    assert err == "1 empty text has no prediction (row 2)\n"
     with open("out.csv", newline="") as file:
         written = [*csv.reader(file)]
     assert [row[:2] for row in written] == rows
@@ -102,6 +103,57 @@ def test_a_table_keeps_its_rows_and_columns(folder, command):
     lines = (folder / "out.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in lines]
     assert [line["said"] for line in lines] == [row[1] for row in rows[1:]]
+
+
+def test_a_killed_prediction_goes_on(folder, command, monkeypatch):
+    """Parts of three rows; the process dies between the second and its note."""
+    monkeypatch.setattr(predictions, "ROWS", 3)
+    lines = [f"{i},film {i} is good" for i in range(8)]
+    (folder / "long.csv").write_text("id,said\n" + "\n".join(lines) + "\n")
+    given = ("predict", "reviews", "long.csv", "--text", "said", "--output")
+    assert command(*given, "whole.csv")[0] == 0
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        write, calls = partial.files.write_json, []
+        patch.setattr(
+            partial.files, "write_json",
+            lambda *a: die() if calls else calls.append(write(*a)),
+        )  # fmt: skip
+        code, out, _ = command(*given, "long_out.csv")
+    assert code == 130
+    assert "kept: the same command with --resume goes on" in out
+    left = {file.name for file in folder.glob(".long_out*")}
+    assert left == {".long_out.partial.csv", ".long_out.partial.json"}
+    other = (*given[:4], "id", "--output", "long_out.csv", "--resume")
+    code, _, err = command(*other)
+    assert (code, "text was said, now id" in err) == (2, True)
+    code, out, _ = command(*given, "long_out.csv", "--resume")
+    assert (code, out) == (0, "resuming after 3 rows\nlong_out.csv: 8 rows\n")
+    whole = (folder / "whole.csv").read_bytes()
+    assert (folder / "long_out.csv").read_bytes() == whole
+    assert not [*folder.glob(".long_out*")]
+    assert "starts anew" in command(*given, "long_out.csv", "--resume")[1]
+
+
+def test_evaluation_on_a_file(folder, command, refused):
+    code, out, err = command("evaluate", "reviews", "--data", "reviews.csv")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "reviews on reviews.csv, 20 rows"
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["accuracy", "macro F1"]
+    assert [line.split()[4] for line in lines[5:7]] == ["10", "10"]
+    hits = sum(int(line.split()[1 + i]) for i, line in enumerate(lines[-2:]))
+    assert float(lines[1].split()[1]) == hits / 20
+    (folder / "more.csv").write_text("review,stars\ngood,3\n")
+    told = refused("evaluate", "reviews", "--data", "more.csv")
+    assert told == "more.csv, row 1: the label '3' is none of the model's: 1, 2"
+    (folder / "other.csv").write_text("said,stars\ngood,1\n")
+    assert "no column 'review'" in refused("evaluate", "reviews", "--data", "other.csv")
+    given = ("evaluate", "reviews", "--data", "other.csv", "--text", "said")
+    assert command(*given)[0] == 0
 
 
 def test_a_line_for_each_line_and_what_was_cut(folder, command, monkeypatch):
@@ -125,6 +177,13 @@ def test_bad_input(folder, refused):
         ("train", "attention_lstn", "--data", "reviews.csv"): "mean attention_lstm",
         ("train", "attention_lstm_reviews", "--text", "x"): "give --data FILE too",
         ("train", "attention_lstm_reviews", "--set", "dataset=my.csv"): "--data my.csv",
+        ("predict", "reviews", "--resume", "x"): "give --output FILE too",
+        (*train, "--freeze", "2"): "needs --from ENTRY, received 2 without it",
+        (*train, "--from", "review"): "Unknown trained model 'review'",
+        ("train", "--data", "reviews.csv"): "RECIPE is missing",
+        ("train", "cbam_resnet", "--from", "reviews", "--data", "x.csv"): (
+            "--from reviews is a model attention_lstm, not cbam_resnet"
+        ),
         ("predict", "reviews", "reviews.csv"): "--text COLUMN --output FILE.csv",
         ("predict", "reviews", "reviews.csv", "--text", "review"): "--output FILE is",
         (

@@ -448,6 +448,32 @@ def test_train_best(command, folder, monkeypatch):
     }
 
 
+@pytest.mark.usefixtures("wrong")
+def test_own_data(command, empty_folder, monkeypatch):
+    """A model is enough for a space; the winner is trained on the same file."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(empty_folder / "tfds"))
+    lines = [f"text {i} is {'good' if i % 2 else 'bad'},{i % 2}" for i in range(60)]
+    (empty_folder / "films.csv").write_text("said,stars\n" + "\n".join(lines) + "\n")
+    given = ["--data", "films.csv", "--text", "said", "--label", "stars"]
+    calls = []
+    monkeypatch.setattr(trainer, "train", lambda *args, **more: calls.append(args))
+    words = ["tune", "attention_lstm", *given, "--trials", 4, "--max-epochs", 2]
+    code, out, _ = command(*words, "--out", "out", "--train-best")
+    assert code == 0
+    rows = table(empty_folder / "out" / "films")
+    assert len(rows) == 4
+    assert {row["units"] for row in rows} <= {"16", "32", "64"}
+    assert [rows[0][name] for name in NAMES] == ["32", "0.003", "0.5"]
+    config = json.loads((empty_folder / "out/films/best.json").read_text())
+    assert config["recipe"] == "films"
+    recipe = calls[0][0]
+    assert recipe.dataset.startswith("own_films_")
+    assert recipe.learning_rate == config["learning_rate"]
+    readme = (empty_folder / "out/films/README.md").read_text()
+    train = f"attention-zoo train attention_lstm {' '.join(given)} --config"
+    assert train in readme
+
+
 # === Parts ===
 
 

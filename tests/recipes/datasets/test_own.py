@@ -143,6 +143,47 @@ def test_nothing_is_written_of_bad_data(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.csv"
+    path.write_text("review,stars\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    task, read = TASKS["text"], TASKS["text"].read_own
+
+    def late(request):
+        records = read(request)
+        path.write_text(path.read_text() + "more,1\n")
+        return records
+
+    monkeypatch.setattr(task, "read_own", late, raising=False)
+    with pytest.raises(UserError, match="a was changed while it was read: train again"):
+        own.prepare(task, own.Request("a.csv", options=OPTIONS), tmp_path / "tfds")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_full_disk(tmp_path):
+    """What was written of the data set does not count, and the next try succeeds."""
+    full = True
+
+    def example(i):
+        if full and i == 2:
+            raise OSError(28, "No space left on device")
+        return {"n": i}
+
+    def features():
+        import tensorflow_datasets as tfds
+
+        return tfds.features.FeaturesDict({"n": np.int64})
+
+    found = own.Records(example=example, features=features, parts=["train"] * 3)
+    rows = {"train": np.arange(3), "validation": np.arange(1), "test": np.arange(1)}
+    given = ("own_x", found, rows, {"source": {}}, tmp_path)
+    with pytest.raises(OSError, match="No space left on device"):
+        loading.store(*given)
+    assert loading.stored("own_x", tmp_path) is None
+    full = False
+    assert loading.store(*given).info.splits["train"].num_examples == 3
+
+
 def test_a_file_is_no_name_of_tfds():
     for name in ("my.csv", "/data/my.csv", "./my.csv"):
         with pytest.raises(UserError, match="A file of your own is given by --data"):

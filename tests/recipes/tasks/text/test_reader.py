@@ -221,6 +221,21 @@ def test_other_bad_input(write):
         reader.read(own.Request(frame, options=options))
 
 
+def test_a_cell_of_50_mb(write):
+    records = read(write("a.csv", f"review,stars\n{'word ' * 10**7},1\nb,0\n"))
+    assert len(records.example(0)["text"]) == reader.LONGEST
+    assert records.notes == ["1 texts were cut after 100,000 signs"]
+
+
+def test_characters_are_words_where_there_are_no_spaces(write):
+    records = read(write("a.csv", "review,stars\n很好的酒店,1\n房间不错 ok,0\n"))
+    assert records.notes == [
+        "82% of the letters are Chinese or Japanese characters, which have no spaces "
+        "between words: each of them is read as a word"
+    ]
+    assert read(write("b.csv", "review,stars\n好 is good,1\n")).notes == []
+
+
 def test_defaults_follow_the_data():
     few = reader.facts_of(["one two two", "two one!"] * 50, ["a", "b"])
     assert few == {
