@@ -129,7 +129,10 @@ def name_model(args):
     """
     if args.start is None:
         if args.recipe is None:
-            raise UserError("RECIPE is missing: the name of a recipe or of a model")
+            raise UserError(
+                "the following argument is required: RECIPE, the name of a recipe or "
+                "of a model"
+            )
         return
     model = read_card(find(args.start)).get("model")
     if args.recipe is None:

@@ -180,7 +180,7 @@ def test_bad_input(folder, refused):
         ("predict", "reviews", "--resume", "x"): "give --output FILE too",
         (*train, "--freeze", "2"): "needs --from ENTRY, received 2 without it",
         (*train, "--from", "review"): "Unknown trained model 'review'",
-        ("train", "--data", "reviews.csv"): "RECIPE is missing",
+        ("train", "--data", "reviews.csv"): "argument is required: RECIPE",
         ("train", "cbam_resnet", "--from", "reviews", "--data", "x.csv"): (
             "--from reviews is a model attention_lstm, not cbam_resnet"
         ),
