@@ -10,10 +10,7 @@ import attention_zoo
 from attention_zoo.recipes.datasets import loading as _data
 from attention_zoo.recipes.tasks import many_labels
 from attention_zoo.recipes.tasks.batches import by_length, pad, predictor
-from attention_zoo.recipes.tasks.classification import (
-    Classification,
-    in_turn,
-)
+from attention_zoo.recipes.tasks.classification import Classification, in_turn
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation
 from attention_zoo.recipes.tasks.text import baselines as _baselines
 from attention_zoo.recipes.tasks.text import behaviour as _behaviour
@@ -58,8 +55,9 @@ class Pipeline(Classification):
             self.dataset = self._builder.info.full_name
             self.source = _data.source_of(self._builder)
             self.columns = self.options.get("columns", ("text", "label"))
+            text, label = self.columns
             self.classes, self.multi_label = _data.label_names(
-                self._builder, *self.columns, split=recipe.train_split
+                self._builder, text, label, recipe.train_split
             )
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
