@@ -4,13 +4,15 @@ The classifier of Yang et al. 2016 (https://aclanthology.org/N16-1174) at the le
 words. Films of the test split are in no training review, so that what a model learns of
 names does not carry over; word vectors counted on the 50,000 unlabelled reviews do.
 
-    attention-zoo train attention_lstm_imdb --seeds 3
+    attention-zoo train attention_lstm_imdb
 
-Time: 334 s a seed on one core of an AMD EPYC, and as much for the twin.
-Expected: test accuracy of at least 0.885.
-Measured: 0.9063 over three seeds, with a standard deviation of 0.0012. In the same run:
-without attention 0.8962, bag of words 0.8829, and TF-IDF of words and pairs 0.9086. The
-linear model of word pairs wins.
+Time: 2049 s a seed on one core of an AMD EPYC, and as much for the twin; 92 minutes for
+the command with teachers and baselines.
+Expected: test accuracy of at least 0.915.
+Measured: 0.9227, one seed. In the same run: without attention 0.9178, NB-SVM 0.9182,
+TF-IDF of words and pairs 0.9086, bag of words 0.8829. Of 436 short sentences that nobody
+trained on 326 are answered rightly, of those with a negation 13 of 52: do not trust it
+with "not bad at all".
 """
 
 from attention_zoo.recipes.core.recipe import Recipe
@@ -20,7 +22,7 @@ RECIPE = Recipe(
     model="attention_lstm",
     dataset="imdb_reviews",
     kind="text",
-    expected={"accuracy": 0.885},
+    expected={"accuracy": 0.915},
     config={
         "embedding_dim": 100,
         "units": 64,
