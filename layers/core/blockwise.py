@@ -19,7 +19,7 @@ from attention_zoo.layers.core.fused import (
     has_kernel,
     note_path,
 )
-from attention_zoo.layers.core.loops import minimum, sequential_map, split_blocks
+from attention_zoo.layers.core.loops import minimum, recomputed_map, split_blocks
 from attention_zoo.layers.core.validation import is_integer
 
 BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
@@ -250,7 +250,7 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
     blocks = split_blocks(query, -2, rows, count)
     like = (*ops.shape(value)[:-2], rows, value.shape[-1])
     like = ops.zeros(like, dtype=value.dtype)
-    output = sequential_map(one_block, like, blocks)  # (count, ..., rows, Dv)
+    output = recomputed_map(one_block, like, blocks)  # (count, ..., rows, Dv)
     output = ops.moveaxis(output, 0, -3)
     shape = ops.shape(output)
     output = ops.reshape(output, (*shape[:-3], shape[-3] * rows, shape[-1]))
