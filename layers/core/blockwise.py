@@ -73,6 +73,8 @@ def choose_block_size(block_size, query, key, pairwise_width, apart=False):
         apart: Whether a block may have minimum leading axes, as in `dot_softmax`.
     """
     rows, length = query.shape[-2], key.shape[-2]
+    if 0 in tuple(query.shape):
+        return None
     if block_size == "auto":
         outer = math.prod(d or 1 for d in query.shape[:-2])
         per_row = (length or 2048) * pairwise_width

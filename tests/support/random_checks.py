@@ -172,7 +172,7 @@ def check_saved(problem, layer, output):
     config = layer.get_config()
     clone = type(layer).from_config(json.loads(json.dumps(config)))
     call(clone, problem)  # what is built holds the shapes that it was built on
-    assert clone.get_config() == config, "the config changes on its way"
+    assert json.dumps(clone.get_config()) == json.dumps(config), "another config"
     clone.set_weights(layer.get_weights())
     assert_close(problem, call(clone, problem), output)
 
@@ -261,6 +261,8 @@ def check_causal(problem, layer, output):
     """With a causal mask, nothing that comes later reaches a step."""
     if not problem.options.get("use_causal_mask"):
         return
+    if problem.name == "de_stationary_attention":
+        return  # whose factors look at the whole value, as it says
     lengths = {x.shape[1] for x in problem.inputs.values()}
     if len(lengths) > 1 or first(output).shape[1:2] != (min(lengths),):
         return
