@@ -322,15 +322,6 @@ SCORES = {
 }
 
 
-def name_of_score(score):
-    """Returns the name of a score where Keras made a function of it, else the score.
-
-    A legacy `.h5` file gives names such as `"dot"` back as the functions of that name.
-    """
-    name = getattr(score, "__name__", None)
-    return name if callable(score) and name in SCORES else score
-
-
 def get_score(identifier, units=None, owner="Attention", dtype=None):
     """Returns a `Score` from its name, its config or itself.
 

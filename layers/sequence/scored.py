@@ -11,8 +11,17 @@ from attention_zoo.layers.core.masks import AttentionMask, check_window
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.parts import build_part
 from attention_zoo.layers.core.query_value import QueryValueAttention
-from attention_zoo.layers.core.scores import get_score, name_of_score
+from attention_zoo.layers.core.scores import SCORES, get_score
 from attention_zoo.layers.core.validation import check_attention_shapes, check_rate
+
+
+def name_of_score(score):
+    """Returns the name of a score where Keras made a function of it, else the score.
+
+    A legacy `.h5` file gives names such as `"dot"` back as the functions of that name.
+    """
+    name = getattr(score, "__name__", None)
+    return name if callable(score) and name in SCORES else score
 
 
 class ScoredParts:
