@@ -135,7 +135,7 @@ def class_names(builder, *columns, split="train"):
     features = builder.info.features
     missing = [name for name in columns if name not in features]
     label = None if missing else features[columns[-1]]
-    if hasattr(label, "names"):
+    if label is not None and hasattr(label, "names"):
         return label.names
     if not isinstance(label, quiet_tfds().features.Text):
         raise UserError(

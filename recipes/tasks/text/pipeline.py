@@ -59,7 +59,7 @@ class Pipeline(Classification):
             self.source = _data.source_of(self._builder)
             self.columns = self.options.get("columns", ("text", "label"))
             self.classes, self.multi_label = _data.label_names(
-                self._builder, *self.columns, split=recipe.train_split
+                self._builder, self.columns[0], self.columns[1], recipe.train_split
             )
             self.splits = _data.OnDemand(self._prepared_split)
         self._ids = _data.OnDemand(self._tokenize)
