@@ -43,7 +43,7 @@ class AttentionLayer(WeightOptions):
 
     def __call__(self, *args, **kwargs):
         for x in (*args, *kwargs.values()):
-            if type(x).__name__ == "RaggedTensor":
+            if hasattr(x, "nested_row_splits"):  # a ragged one of TensorFlow
                 raise ValueError(
                     f"`{type(self).__name__}` takes dense tensors. Expected "
                     "`x.to_tensor()`, with the padding as a mask. Received: a ragged "
