@@ -17,7 +17,7 @@ help:
 	@echo 'make demo    train on the embedded reviews, reload, predict (4 minutes)'
 	@echo 'make test    lint, types and all tests, in a virtual environment'
 	@echo 'make test-quick    one variant of each test, none that trains (3 minutes)'
-	@echo 'make soak    20 random kills over a small training (minutes)'
+	@echo 'make soak    CASES=1000 random layers, and 20 random kills (an hour)'
 	@echo 'make lint | types | format | tables | bench | clean'
 
 # Trains into build/demo/saved_models: the committed models stay as they are.
@@ -51,8 +51,13 @@ test: lint types
 test-quick: .venv/.test
 	$(PYTEST) --quick
 
-# Random SIGKILLs over a small training: minutes, and no part of the tests.
+# Random layers on TensorFlow and PyTorch, and SIGKILLs over a small training: an hour
+# or more, and no part of the tests.
+CASES ?= 1000
 soak: .venv/.test
+	ATTENTION_ZOO_CASES=$(CASES) $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
+	KERAS_BACKEND=torch ATTENTION_ZOO_CASES=$(CASES) \
+	  $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
 	$(BIN)/python tests/soak/kills.py 20
 
 install: .venv/.test

@@ -64,6 +64,14 @@ def test_most_code_of_the_readme_runs_without_a_trained_model():
     assert len(names["records"]) == 1
 
 
+def test_the_code_of_troubleshooting_runs():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for block in blocks(text, "python"):
+        exec(compile(block, "troubleshooting.md", "exec"), names)
+    assert names["output"].shape == (2, 5, 4)
+
+
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
 def test_make_targets_exist(text):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from attention_zoo.layers.composite.calling import (
     takes_value,
 )
 from attention_zoo.layers.core.attention_layer import AttentionLayer
+from attention_zoo.layers.core.inputs import cast_integers
 from attention_zoo.layers.core.validation import check_choice
 from attention_zoo.layers.vision._shared import to_channels_last
 
@@ -193,6 +194,7 @@ class Composite(AttentionLayer):
             use_causal_mask,
             return_attention_scores,
         )
+        query = cast_integers(query, self.compute_dtype)
         x = apply_mask(query, mask, self.data_format)
         output, scores, mask_left = self._compose(x, mask, given)
         if mask is not None and mask_left is None:  # still, rows of padding give zeros

@@ -41,6 +41,16 @@ class AttentionLayer(WeightOptions):
         super().__init__(**kwargs)
         self.supports_masking = True
 
+    def __call__(self, *args, **kwargs):
+        for x in (*args, *kwargs.values()):
+            if hasattr(x, "nested_row_splits"):  # a ragged one of TensorFlow
+                raise ValueError(
+                    f"`{type(self).__name__}` takes dense tensors. Expected "
+                    "`x.to_tensor()`, with the padding as a mask. Received: a ragged "
+                    f"tensor of shape {tuple(x.shape)}"
+                )
+        return super().__call__(*args, **kwargs)
+
     def __setattr__(self, name, value):
         if isinstance(value, np.generic):  # Keras's own layers take Python's alone
             value = value.item()

@@ -19,7 +19,7 @@ from attention_zoo.layers.core.fused import (
     has_kernel,
     note_path,
 )
-from attention_zoo.layers.core.loops import minimum, sequential_map, split_blocks
+from attention_zoo.layers.core.loops import minimum, recomputed_map, split_blocks
 from attention_zoo.layers.core.validation import is_integer
 
 BLOCK_NUMBERS = 2**22  # floats that "auto" lets one block of pairs hold, 16 MiB
@@ -73,6 +73,8 @@ def choose_block_size(block_size, query, key, pairwise_width, apart=False):
         apart: Whether a block may have minimum leading axes, as in `dot_softmax`.
     """
     rows, length = query.shape[-2], key.shape[-2]
+    if 0 in tuple(query.shape):
+        return None
     if block_size == "auto":
         outer = math.prod(d or 1 for d in query.shape[:-2])
         per_row = (length or 2048) * pairwise_width
@@ -250,7 +252,7 @@ def _in_blocks(evaluate, query, operands, mask, seeds, rows):
     blocks = split_blocks(query, -2, rows, count)
     like = (*ops.shape(value)[:-2], rows, value.shape[-1])
     like = ops.zeros(like, dtype=value.dtype)
-    output = sequential_map(one_block, like, blocks)  # (count, ..., rows, Dv)
+    output = recomputed_map(one_block, like, blocks)  # (count, ..., rows, Dv)
     output = ops.moveaxis(output, 0, -3)
     shape = ops.shape(output)
     output = ops.reshape(output, (*shape[:-3], shape[-3] * rows, shape[-1]))

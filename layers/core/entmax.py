@@ -5,6 +5,8 @@ All take scores `(..., Tq, Tv)` and a boolean mask that broadcasts to them, or N
 
 from keras import ops
 
+from attention_zoo.layers.core.inputs import max_or_zeros
+
 LOWEST = -3.0e38  # below any score that float32 holds, and finite
 
 
@@ -23,7 +25,7 @@ def shift_to_zero(scores, mask=None, floor=-2.0):
     """
     if mask is not None:
         scores = ops.where(mask, scores, LOWEST)
-    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    top = ops.stop_gradient(max_or_zeros(scores, axis=-1, keepdims=True))
     return ops.maximum(scores - top, floor)
 
 
@@ -94,7 +96,7 @@ def entmax(scores, alpha, mask=None, iterations=30):
         return ops.where(inside, ops.exp(ops.log(safe) / gap), ops.zeros_like(base))
 
     fixed, fixed_gap = ops.stop_gradient(z), ops.stop_gradient(gap)
-    low = ops.zeros_like(ops.max(fixed, axis=-1, keepdims=True)) - 1
+    low = ops.zeros_like(fixed[..., :1]) - 1
     high = ops.zeros_like(low)
     for _ in range(iterations):
         middle = (low + high) / 2

@@ -1,13 +1,48 @@
 """Sequences in blocks, one after the other, alike on every backend."""
 
+import keras
 from keras import ops
+
+
+class StepLoop:
+    """What Keras's own recurrent loop needs to know: steps forward, outputs of all.
+
+    It stands for `keras.ops.scan`, whose gradient does not compile with XLA on
+    TensorFlow.
+    """
+
+    go_backwards = stateful = unroll = zero_output_for_mask = False
+    return_sequences = True
+    inner_loop = keras.layers.RNN.inner_loop
+
+    def __init__(self, cell):
+        self.cell = cell
+
+
+def recomputed_map(function, like, xs):
+    """As `sequential_map`, for a function whose gradients are TensorFlow's own.
+
+    Each step waits for the one before, so that one alone is held.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return sequential_map(function, like, xs)
+
+    def cell(x, states):
+        output, index = function(x, states[0]), states[0] + 1
+        waited = ops.any(ops.isnan(output))
+        return output, [ops.where(waited, index, index)]
+
+    first = ops.convert_to_tensor(0, dtype="int32")
+    outputs = StepLoop(cell).inner_loop(ops.moveaxis(xs, 0, 1), [first], None)[1]
+    outputs = ops.moveaxis(outputs, 1, 0)
+    return ops.reshape(outputs, (ops.shape(xs)[0], *ops.shape(like)))
 
 
 def sequential_map(function, like, xs):
     """Returns `function(x, index)` for every `x` along the first axis, stacked.
 
     `ops.map`, but on TensorFlow one step at a time: its map runs ten at once, and so
-    holds ten times what a step holds.
+    holds ten times what a step holds. Its gradient does not compile with XLA there.
 
     Args:
         function: Function of an `x` and its index.

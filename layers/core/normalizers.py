@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST, entmax, entmax15, hide, sparsemax
+from attention_zoo.layers.core.inputs import max_or_zeros
 from attention_zoo.layers.core.loops import minimum
 from attention_zoo.layers.core.validation import (
     check_arguments,
@@ -39,7 +40,7 @@ def _quiet_softmax(scores):
 
     A function traced at one position and exported is right for any number of them.
     """
-    powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, -1, keepdims=True)))
+    powers = ops.exp(scores - ops.stop_gradient(max_or_zeros(scores, -1, True)))
     return powers / ops.sum(powers, axis=-1, keepdims=True)
 
 

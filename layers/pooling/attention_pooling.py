@@ -3,12 +3,11 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.parts import build_part, serialize_part
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.core.scores import AdditiveScore, get_score
-from attention_zoo.layers.core.validation import check_mask, check_rank, check_rate
+from attention_zoo.layers.core.validation import check_rank, check_rate
 from attention_zoo.layers.pooling.base import PoolingLayer
 
 
@@ -42,10 +41,7 @@ class WeightedPooling(PoolingLayer):
         )
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        owner = type(self).__name__
-        check_rank(owner, 3, inputs=inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:2]))
-        inputs = zero_padding(inputs, mask)
+        inputs, mask = self._mask_inputs(inputs, mask)
         visible = None if mask is None else ops.expand_dims(mask, 1)
         scores = self._calculate_scores(inputs)
         weights = self._normalizer(scores, mask=visible, training=training)

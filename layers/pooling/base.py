@@ -3,7 +3,9 @@
 import keras
 
 from attention_zoo.layers.core.attention_layer import AttentionLayer
-from attention_zoo.layers.core.validation import check_rank
+from attention_zoo.layers.core.inputs import broadcast_mask, cast_integers
+from attention_zoo.layers.core.masks import zero_padding
+from attention_zoo.layers.core.validation import check_mask, check_rank
 
 
 class PoolingLayer(AttentionLayer):
@@ -20,6 +22,14 @@ class PoolingLayer(AttentionLayer):
     call_options: tuple[str, ...] = ("return_attention_scores",)
     needs_value = False
     input_rank = 3
+
+    def _mask_inputs(self, inputs, mask):
+        """Returns floats with zeros at padding, and their boolean mask or None."""
+        owner = type(self).__name__
+        check_rank(owner, self.input_rank, inputs=inputs.shape)
+        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:-1]))
+        mask = broadcast_mask(mask, inputs)
+        return zero_padding(cast_integers(inputs, self.compute_dtype), mask), mask
 
     def compute_mask(self, inputs, previous_mask=None):
         return None

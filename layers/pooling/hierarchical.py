@@ -5,7 +5,6 @@ from keras import ops
 
 from attention_zoo.layers.core.recording import pause_recording, record
 from attention_zoo.layers.core.validation import (
-    check_mask,
     check_positive_integer,
     check_rank,
 )
@@ -91,9 +90,7 @@ class HierarchicalAttention(PoolingLayer):
         self.built = True
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
-        owner = type(self).__name__
-        check_rank(owner, 4, inputs=inputs.shape)
-        mask = check_mask(owner, "mask", mask, tuple(inputs.shape[:3]))
+        inputs, mask = self._mask_inputs(inputs, mask)
         with pause_recording():
             output, weights = self._pool(inputs, mask, training)
         record(self, weights)

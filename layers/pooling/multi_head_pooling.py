@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.inputs import cast_integers
 from attention_zoo.layers.core.validation import (
     check_arguments,
     check_positive_integer,
@@ -140,6 +141,7 @@ class MultiHeadAttentionPooling(PoolingLayer, MultiHeadAttention):  # type: igno
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         check_rank(type(self).__name__, 3, inputs=inputs.shape)
+        inputs = cast_integers(inputs, self.compute_dtype)
         queries = ops.cast(ops.expand_dims(self.queries, 0), inputs.dtype)
         queries = ops.repeat(queries, ops.shape(inputs)[0], axis=0)  # (B, Q, D)
         result = MultiHeadAttention.call(

@@ -3,24 +3,10 @@
 import keras
 from keras import ops
 
+from attention_zoo.layers.core.loops import StepLoop
 from attention_zoo.layers.core.query_value import QueryValueAttention
 from attention_zoo.layers.core.recording import record
 from attention_zoo.layers.sequence.scored import ScoredParts
-
-
-class _Loop:
-    """What Keras's own recurrent loop needs to know: steps forward, outputs of all.
-
-    `keras.ops.scan` is not used because on TensorFlow its gradient does not compile
-    with XLA.
-    """
-
-    go_backwards = stateful = unroll = zero_output_for_mask = False
-    return_sequences = True
-    inner_loop = keras.layers.RNN.inner_loop
-
-    def __init__(self, cell):
-        self.cell = cell
 
 
 def scan_steps(step, rows, state):
@@ -39,7 +25,7 @@ def scan_steps(step, rows, state):
         weights, state = step(row, states[0])
         return weights, [state]
 
-    return _Loop(cell).inner_loop(rows, [state], None)[1]
+    return StepLoop(cell).inner_loop(rows, [state], None)[1]
 
 
 def check_not_random(owner, normalizer):

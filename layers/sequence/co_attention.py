@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from attention_zoo.layers.core.entmax import LOWEST
+from attention_zoo.layers.core.inputs import max_or_zeros
 from attention_zoo.layers.core.masks import zero_padding
 from attention_zoo.layers.core.normalizers import masked_softmax, widen
 from attention_zoo.layers.core.query_value import QueryValueAttention
@@ -103,7 +104,7 @@ class CoAttention(QueryValueAttention):
             best = ops.where(visible, scores, LOWEST)
             shown = ops.logical_and(visible, ops.ones_like(scores, dtype="bool"))
             seen = ops.any(shown, axis=-1)
-        shares = masked_softmax(ops.max(best, axis=-1), seen)  # (B, T)
+        shares = masked_softmax(max_or_zeros(best, axis=-1), seen)  # (B, T)
         shares = ops.expand_dims(ops.cast(shares, query.dtype), 1)
         summary = ops.matmul(shares, query)  # (B, 1, D)
         parts = [query, attended, query * attended, query * summary]

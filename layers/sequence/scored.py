@@ -11,8 +11,17 @@ from attention_zoo.layers.core.masks import AttentionMask, check_window
 from attention_zoo.layers.core.normalizers import get_normalizer
 from attention_zoo.layers.core.parts import build_part
 from attention_zoo.layers.core.query_value import QueryValueAttention
-from attention_zoo.layers.core.scores import get_score
+from attention_zoo.layers.core.scores import SCORES, get_score
 from attention_zoo.layers.core.validation import check_attention_shapes, check_rate
+
+
+def name_of_score(score):
+    """Returns the name of a score where Keras made a function of it, else the score.
+
+    A legacy `.h5` file gives names such as `"dot"` back as the functions of that name.
+    """
+    name = getattr(score, "__name__", None)
+    return name if callable(score) and name in SCORES else score
 
 
 class ScoredParts:
@@ -42,7 +51,7 @@ class ScoredParts:
         seed=None,
     ):
         """Checks the arguments, keeps them, and makes the score and the normalizer."""
-        owner = type(self).__name__
+        owner, score = type(self).__name__, name_of_score(score)
         check_rate(owner, dropout=dropout)
         check_block_size(owner, block_size)
         self._window = check_window(owner, window)

@@ -85,7 +85,8 @@ def derived_kind(card):
 
     It is the kind of most of whose own fields the card has, or that of its recipe.
     """
-    fitting = [t for t in TASKS.values() if t.facts and t.facts.keys() <= card.keys()]
+    always = {task: task.facts.keys() - {*task.later} for task in TASKS.values()}
+    fitting = [task for task, facts in always.items() if facts and facts <= card.keys()]
     if fitting:
         return max(fitting, key=lambda task: len(task.facts)).kind
     recipe = card.get("recipe")

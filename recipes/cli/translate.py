@@ -5,7 +5,14 @@ import sys
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import need_tensorflow
-from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks, warn_of_cut
+from attention_zoo.recipes.tasks.lines import (
+    is_impossible_date,
+    readable_texts,
+    tell_no_dates,
+    tell_unknown,
+    text_chunks,
+    warn_of_cut,
+)
 
 
 def add_arguments(command):
@@ -41,16 +48,20 @@ def translate(args):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
     translator = open_translator(entry, args.beam, args.num_best)
-    code = 0
+    code, unknown, wrong = 0, 0, []
     for chunk in text_chunks(args.text):
         texts = readable_texts(chunk)
         code = code if len(texts) == len(chunk) else 2
         found = dict(zip(texts, translator([*texts.values()]), strict=True))
         for place, translation in found.items():
             warn_of_cut(place, translation)
+            unknown += not translation.knows_any
+            wrong += filter(is_impossible_date, translation.texts[:1])
         for place, _ in chunk:
             print_translation(found.get(place), args.num_best > 1)
         sys.stdout.flush()
+    tell_unknown(unknown)
+    tell_no_dates(wrong)
     return code
 
 

@@ -32,6 +32,7 @@ class Task(TrainsOnOwnData):
             their forms, see `attention_zoo.recipes.cards.schema`. They are attributes
             of the pipeline.
         needs: Names of the facts that the command cannot do without.
+        later: Names of the facts that came with time: older cards lack them.
         data_settings: Names of the recipe's settings that decide on what a trained
             model is measured.
         lower_is_better: Whether a small measure is a good one.
@@ -40,6 +41,7 @@ class Task(TrainsOnOwnData):
 
     facts: dict[str, Any] = {}
     needs: tuple = ()
+    later: tuple = ()
     data_settings: tuple = ("dataset", "test_split")
     lower_is_better = False
     table = "results"

@@ -1,6 +1,8 @@
 """Texts of the command line or of stdin, with errors that name their place."""
 
+import datetime
 import itertools
+import re
 import sys
 
 from attention_zoo.recipes.core.errors import UserError
@@ -60,6 +62,43 @@ def readable(place, raw):
 def readable_arguments(texts):
     """Returns the texts of the command line, or raises `UserError` for a bad one."""
     return [readable(f"text {i}", text) for i, text in enumerate(texts, 1)]
+
+
+def tell_unknown(count):
+    """Says on stderr how many texts hold nothing that the model knows, if any."""
+    if count:
+        texts = "text has" if count == 1 else "texts have"
+        print(
+            f"{count} {texts} no known word: what comes out for such a text means "
+            "nothing (is it in another language or script?)",
+            file=sys.stderr,
+        )
+
+
+def tell_no_dates(wrong):
+    """Says on stderr which translations are impossible dates, if any.
+
+    Args:
+        wrong: List of those of which `is_impossible_date` holds.
+    """
+    if wrong:
+        dates = "translation is" if len(wrong) == 1 else "translations are"
+        print(
+            f"{len(wrong)} {dates} no date of the calendar: {', '.join(wrong[:3])}"
+            + (", ..." if len(wrong) > 3 else ""),
+            file=sys.stderr,
+        )
+
+
+def is_impossible_date(text):
+    """Returns whether a text looks like a date and is none, such as 2021-02-31."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return True
+    return False
 
 
 def warn_of_cut(place, translation):

@@ -48,6 +48,11 @@ class Translation:
         """How many subwords were read: fewer than `length` where the text was cut."""
         return int((self.source_ids != END_ID).sum())
 
+    @property
+    def knows_any(self):
+        """Whether any subword of the source is in the vocabulary."""
+        return bool(np.isin(self.source_ids, (UNKNOWN_ID, END_ID), invert=True).any())
+
 
 def translate_texts(
     model, texts, beam_size=None, num_best=None, search=None, batch_size=64

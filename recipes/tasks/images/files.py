@@ -123,6 +123,28 @@ def open_image(path, say=lambda *_: None):
         raise UserError(f"{path} {what}") from None
 
 
+def border_of(pixels):
+    """Returns the middle value along the border of an image `(H, W, C)`."""
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    return float(np.median(np.concatenate(edges)))
+
+
+def is_inverted(pixels, background):
+    """Returns whether an image is light where those of the training are dark.
+
+    Or the other way round: its border is nearer to the opposite of theirs, by far.
+
+    Args:
+        pixels: uint8 array `(H, W, C)`.
+        background: What the borders of the training images are, 0 to 255; None if that
+            is not known.
+    """
+    if background is None:
+        return False
+    border = border_of(pixels)
+    return abs(border - (255 - background)) + 96 < abs(border - background)
+
+
 def _eight_bits(image, say):
     """Returns an image of 16 bits, or of fractions, as one of 8 bits."""
     from PIL import Image

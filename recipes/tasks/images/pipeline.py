@@ -12,7 +12,7 @@ from attention_zoo.recipes.tasks.classification import (
     scores_of,
 )
 from attention_zoo.recipes.tasks.images import baselines as _baselines_images
-from attention_zoo.recipes.tasks.images.files import FITS
+from attention_zoo.recipes.tasks.images.files import FITS, border_of
 from attention_zoo.recipes.tasks.images.sets import warn_of_range
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
@@ -67,6 +67,11 @@ class Pipeline(Classification):
 
     def raw(self, split):
         return self.splits[split]
+
+    @property
+    def background(self):
+        """The middle value of the borders of the training images, 0 to 255."""
+        return round(np.median([border_of(x) for x in self.raw("train")[0][:1000]]))
 
     def examples(self, count):
         """Returns raw test images for a picture: the first of each class in turn."""

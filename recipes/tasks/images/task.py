@@ -13,6 +13,7 @@ from attention_zoo.recipes.tasks.images import reader
 from attention_zoo.recipes.tasks.images.files import (
     FITS,
     convert,
+    is_inverted,
     open_image,
     read_image,
 )
@@ -23,8 +24,9 @@ FILES_AT_ONCE = 64  # to predict together
 class ImagesTask(ClassificationTask):
     """Classes of images, which the command reads from files."""
 
-    facts = {"classes": [str], "image_shape": (int, int, int)}
+    facts = {"classes": [str], "image_shape": (int, int, int), "background": int}
     needs = ("image_shape",)
+    later = ("background",)
     models = ("attention_convnet", "cbam_resnet", "vision_transformer")
 
     # === Own data ===
@@ -67,6 +69,12 @@ class ImagesTask(ClassificationTask):
             action="store_true",
             help="scale images to the size that the model takes",
         )
+        parser.add_argument(
+            "--invert",
+            action="store_true",
+            help="turn light into dark, for dark things on white and a model of "
+            "light things on black",
+        )
 
     def fit_of(self, args, card):
         """Returns how images of another size are made to fit, or None.
@@ -78,11 +86,27 @@ class ImagesTask(ClassificationTask):
 
     def read(self, entry, card, args, out=None):
         self._check_count(entry, args.text)
-        shape, fit = card["image_shape"], self.fit_of(args, card)
-        pixels = np.stack([read_image(file, shape, fit) for file in args.text])
+        pixels = np.stack([self._read(file, card, args) for file in args.text])
+        self._tell_inverted(sum(self._inverted(x, card) for x in pixels), len(pixels))
         if out is not None:
             self._check_picture(out, args.text)
         return pixels
+
+    def _read(self, file, card, args):
+        pixels = read_image(file, card["image_shape"], self.fit_of(args, card))
+        return 255 - pixels if args.invert else pixels
+
+    def _inverted(self, pixels, card):
+        return is_inverted(pixels, card.get("background"))
+
+    def _tell_inverted(self, count, total):
+        """Says on stderr how many images look like negatives of the training's."""
+        if count:
+            print(
+                f"{count} of {total} images have light and dark the other way round "
+                "than those of the training: --invert turns them",
+                file=sys.stderr,
+            )
 
     def _check_picture(self, out, files):
         """Raises `UserError` where the picture would replace one of the images."""
@@ -106,24 +130,27 @@ class ImagesTask(ClassificationTask):
     def predict(self, entry, card, args):
         """Prints class, probability and file name of each image that can be read."""
         self._check_count(entry, args.text)
-        model, code, fit = None, 0, self.fit_of(args, card)
+        model, code, inverted, total = None, 0, 0, 0
         for start in range(0, len(args.text), FILES_AT_ONCE):
             read, pixels = [], []
             for file in args.text[start : start + FILES_AT_ONCE]:
                 try:
-                    pixels.append(read_image(file, card["image_shape"], fit))
+                    pixels.append(self._read(file, card, args))
                     read.append(file)
                 except UserError as error:
                     print(f"attention-zoo: error: {one_line(error)}", file=sys.stderr)
                     code = 2
             if not read:
                 continue
+            inverted += sum(self._inverted(x, card) for x in pixels)
+            total += len(read)
             model = model or self.load(entry, card)
             outputs = model(np.stack(pixels), training=False)
             for file, row in zip(read, class_probabilities(outputs), strict=True):
                 name = "".join(c if c.isprintable() else "?" for c in str(file))
                 print(f"{self.verdict(row, card)}\t{name}")
             sys.stdout.flush()
+        self._tell_inverted(inverted, total)
         return code
 
 

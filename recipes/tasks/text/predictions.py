@@ -7,16 +7,21 @@ import sys
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import tables
 from attention_zoo.recipes.tasks import many_labels
-from attention_zoo.recipes.tasks.lines import readable_texts, text_chunks
+from attention_zoo.recipes.tasks.lines import (
+    readable_texts,
+    tell_unknown,
+    text_chunks,
+)
 from attention_zoo.recipes.tasks.text.partial import PartialTable
 from attention_zoo.recipes.tasks.text.reader import LONGEST
 
+UNKNOWN = 1  # the id of a word outside the vocabulary; below it is padding
 ROWS = 4096  # of a table, to predict together
 OUTPUTS = (".csv", ".tsv", ".jsonl")
 
 
-class CutTexts:
-    """Counts the texts that are longer than a model reads, and says so once.
+class ReadTexts:
+    """Counts the texts that a model reads in part or not at all, and says so once.
 
     Args:
         model: The model from raw strings.
@@ -27,24 +32,28 @@ class CutTexts:
         self.limit = card.get("settings", {}).get("max_length")
         layers = [layer for layer in model.layers if hasattr(layer, "get_vocabulary")]
         self.words = layers[0] if layers else None
-        self.count = 0
+        self.cut = self.unknown = 0
 
     def look_at(self, texts):
-        """Counts those of some texts that are too long."""
-        if self.limit is None or self.words is None:
+        """Counts those of some texts that are too long, or of unknown words alone."""
+        if self.words is None:
             return
         import tensorflow as tf
 
-        texts = [text for text in texts if len(text) > self.limit]  # a sign a word
+        texts = [text for text in texts if text.strip()]
         for start in range(0, len(texts), 256):
             ids = self.words(tf.constant(texts[start : start + 256])).numpy()
-            self.count += int(((ids != 0).sum(axis=-1) > self.limit).sum())
+            lengths = (ids != 0).sum(axis=-1)
+            if self.limit is not None:
+                self.cut += int((lengths > self.limit).sum())
+            self.unknown += int((~(ids > UNKNOWN).any(axis=-1)).sum())
 
     def tell(self):
         """Says on stderr how many there were."""
-        if self.count:
-            noun = "text was" if self.count == 1 else "texts were"
-            print(f"{self.count} {noun} cut after {self.limit} words", file=sys.stderr)
+        if self.cut:
+            noun = "text was" if self.cut == 1 else "texts were"
+            print(f"{self.cut} {noun} cut after {self.limit} words", file=sys.stderr)
+        tell_unknown(self.unknown)
 
 
 def refuse_files(entry, texts):
@@ -69,7 +78,7 @@ def of_lines(task, entry, card, texts):
     model, code = task.load(entry, card), 0
     from attention_zoo.recipes.tasks.batches import predictor
 
-    compute, cut = predictor(model), CutTexts(model, card)
+    compute, cut = predictor(model), ReadTexts(model, card)
     for chunk in text_chunks(texts):
         read = readable_texts(chunk)
         code = code if len(read) == len(chunk) else 2
@@ -92,7 +101,7 @@ def of_table(task, entry, card, args):
     model = task.load(entry, card)
     from attention_zoo.recipes.tasks.batches import predictor
 
-    compute, cut, empty, count = predictor(model), CutTexts(model, card), [], 0
+    compute, cut, empty, count = predictor(model), ReadTexts(model, card), [], 0
     asked = {"table": _form_of(source), "text": args.column, "model": card["sha256"]}
     written = PartialTable(target, asked, args.resume)
     done = written.rows

@@ -344,3 +344,17 @@ def test_dark_sixteen_bits_and_fractions_are_said(capsys):
     save("x.tiff", (draw() / 255).astype("float32"))
     np.testing.assert_array_equal(read("x.tiff"), draw())
     assert "values up to 1 are taken as shares of 255" in capsys.readouterr().err
+
+
+# === Negatives ===
+
+
+def test_a_negative_is_told_from_its_border():
+    light = np.full(SHAPE, 250, "uint8")
+    light[2:5, 1:4] = 3
+    assert _images.border_of(light) == 250
+    assert _images.is_inverted(light, background=0)
+    assert not _images.is_inverted(255 - light, background=0)
+    assert _images.is_inverted(255 - light, background=250)
+    assert not _images.is_inverted(light, background=128)  # photographs
+    assert not _images.is_inverted(light, background=None)  # an older card
