@@ -154,4 +154,5 @@ def test_errors():
     with pytest.raises(ValueError, match=r"Received: inputs.shape=\(2, 11, 3\)"):
         attention_zoo.explain(model, draw()[:, 1:])
     with pytest.raises(ValueError, match="`explain` needs an attention layer"):
-        attention_zoo.explain(fixed_model(np.ones((5, 7)), repeat_part), draw())
+        other = fixed_model(np.ones((5, 7)), repeat_part)
+        attention_zoo.explain(other, draw(), method="attention")
