@@ -165,11 +165,15 @@ class TextExplanation(Explanation):
         inputs = self._reader.batch(self._rows)
         norms = norms_of_records(self.model, inputs, records)
         pairs = zip(records, norms, strict=True)
-        found = [(is_learned(record), norm) for record, norm in pairs if norm is not None]
+        found = [
+            (is_learned(record), norm) for record, norm in pairs if norm is not None
+        ]
         needs_weights(self, found)
         best = [norm for learned, norm in found if learned] or [found[-1][1]]
         norm = best[-1]
-        if norm.shape[1] == self.mask.shape[1]:  # what padding looks at counts for nothing
+        if (
+            norm.shape[1] == self.mask.shape[1]
+        ):  # what padding looks at counts for nothing
             norm = norm * self.mask[:, :, None]
         return position_weights(norm) * self.mask
 

@@ -71,6 +71,6 @@ def _flows(pipes, pooling):
         (capacity, (np.concatenate(rows), np.concatenate(columns))),
         shape=(total + 1, total + 1),
     )
-    return np.array([maximum_flow(graph, total, t).flow_value for t in range(count)]) / (
-        SCALE
-    )
+    return np.array(
+        [maximum_flow(graph, total, t).flow_value for t in range(count)]
+    ) / (SCALE)
