@@ -272,8 +272,9 @@ COMMANDS: dict[str, tuple] = {
             "--method",
             default="auto",
             metavar="METHOD",
-            help="auto (default: the most faithful by the card), attention, rollout, attention_x_gradient, gradient, "
-            "gradient_x_input, integrated_gradients, occlusion, or grad_cam for images",
+            help="auto (default: the most faithful by the card), attention, rollout, "
+            "flow, value_norm, attention_x_gradient, gradient, gradient_x_input, "
+            "integrated_gradients, occlusion, or grad_cam for images",
         ),
         argument("--html", metavar="FILE.html", help="a page to look at, too"),
     ),

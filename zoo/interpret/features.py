@@ -1,5 +1,7 @@
 """The first floats of a model, and its output as a function of them: for gradients."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -28,7 +30,7 @@ class Features:
     def __init__(self, model, inputs, score, classes=None, fits=None):
         self._model, self._inputs, self._score = model, inputs, score
         self._classes, self._fits = classes, fits
-        self.values = None
+        self.values: Any = None
         if classes is None:
             self.values = np.asarray(inputs, dtype="float32")
         else:

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from attention_zoo.interpret.base import Explanation, is_learned, position_weights
+from attention_zoo.interpret.base import Explanation, position_weights
 from attention_zoo.interpret.calls import (
     MethodError,
     by_gradient,
@@ -23,7 +23,7 @@ from attention_zoo.interpret.methods.attention_x_gradient import (
 from attention_zoo.interpret.methods.ranks import rank_correlation
 from attention_zoo.interpret.methods.through_layers import THROUGH_LAYERS
 from attention_zoo.interpret.text_readers import StringReader, TokenReader
-from attention_zoo.interpret.value_inputs import norms_of_records
+from attention_zoo.interpret.value_inputs import norms_of_last
 
 LINE_WIDTH = 110  # characters in a line of a plot
 CAPTION = "Shade: attention weight, relative to the heaviest word of the text."
@@ -163,17 +163,9 @@ class TextExplanation(Explanation):
         """Returns the norms `(B, T)` of the last layer with learned weights."""
         records = [r for r in self.records.values() if self._fits(r.weights.shape)]
         inputs = self._reader.batch(self._rows)
-        norms = norms_of_records(self.model, inputs, records)
-        pairs = zip(records, norms, strict=True)
-        found = [
-            (is_learned(record), norm) for record, norm in pairs if norm is not None
-        ]
-        needs_weights(self, found)
-        best = [norm for learned, norm in found if learned] or [found[-1][1]]
-        norm = best[-1]
-        if (
-            norm.shape[1] == self.mask.shape[1]
-        ):  # what padding looks at counts for nothing
+        norm = norms_of_last(self.model, inputs, records)
+        needs_weights(self, [] if norm is None else [norm])
+        if norm.shape[1] == self.mask.shape[1]:  # padding looks at nothing
             norm = norm * self.mask[:, :, None]
         return position_weights(norm) * self.mask
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from attention_zoo.interpret.base import is_learned
 from attention_zoo.interpret.methods.value_norm import value_norms, values_of_heads
 from attention_zoo.layers.core.recording_calls import around_calls
 
@@ -35,6 +36,22 @@ def norms_of_records(model, inputs, records):
         taken = calls.get(id(record.layer), [])
         found.append(_norms(record, taken.pop(0)) if taken else None)
     return found
+
+
+def norms_of_last(model, inputs, records):
+    """Returns the norms `(B, Tq, T)` of the last layer, a learned one if there is one.
+
+    None stands for layers of which none has any. The arguments are those of
+    `norms_of_records`.
+    """
+    norms = norms_of_records(model, inputs, records)
+    pairs = [
+        (is_learned(record), norm)
+        for record, norm in zip(records, norms, strict=True)
+        if norm is not None
+    ]
+    learned = [norm for is_one, norm in pairs if is_one]
+    return (learned or [norm for _, norm in pairs] or [None])[-1]
 
 
 def _norms(record, value):

@@ -407,9 +407,7 @@ def test_errors():
 def test_gates_of_maps_are_no_attention_among_patches():
     """A map of 4 x 4 gates must not pass for the attention among 2 x 2 patches."""
     inputs = keras.Input((4, 4, 3))
-    x = layers.create_attention("cbam")(
-        keras.layers.Conv2D(5, 3, padding="same")(inputs)
-    )
+    x = layers.SpatialAttention()(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(x))
     pixels = np.random.default_rng(0).random((2, 4, 4, 3)).astype("float32")

@@ -71,6 +71,5 @@ def _flows(pipes, pooling):
         (capacity, (np.concatenate(rows), np.concatenate(columns))),
         shape=(total + 1, total + 1),
     )
-    return np.array(
-        [maximum_flow(graph, total, t).flow_value for t in range(count)]
-    ) / (SCALE)
+    found = [maximum_flow(graph, total, target).flow_value for target in range(count)]
+    return np.array(found) / SCALE

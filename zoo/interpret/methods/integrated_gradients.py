@@ -15,8 +15,8 @@ def integrated_gradients(gradient, features, baseline=0.0, steps=32, at_once=1):
     of the sum over steps.
 
     Args:
-        gradient: Function of features `(n * B, ..., D)`, `n` batches one after the other,
-            that returns the gradients there.
+        gradient: Function of features `(n * B, ..., D)`, `n` batches one after the
+            other, that returns the gradients there.
         features: Array `(B, ..., D)`.
         baseline: Array that stands for nothing, broadcast to the features. Defaults to
             zero.
