@@ -8,6 +8,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import weakref
 from importlib.resources.abc import Traversable
 
 import keras
@@ -18,6 +19,7 @@ from attention_zoo.layers.core.validation import suggest
 from attention_zoo.remote import MODEL_FILE, PretrainedError
 
 CARD_FILE = "card.json"
+_CARDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of loaded models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,18 @@ class Entry:
                     f"{file} is truncated or altered: its sha256 is not the one in "
                     f"{CARD_FILE}. Train the model again, or restore the file."
                 )
-            return load_file(path)
+            model = load_file(path)
+        _CARDS[model] = self.card
+        return model
+
+
+def card_of(model):
+    """Returns the card of a model that was loaded with one, or None.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    return _CARDS.get(model)
 
     def fetch(self, place=None):
         """Returns the path of the model's file from where such files lie.

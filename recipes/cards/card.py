@@ -13,6 +13,7 @@ import tempfile
 
 import numpy as np
 
+from attention_zoo.recipes.cards.explanations import method_of
 from attention_zoo.recipes.core.recipe import get_recipe
 
 TEMPLATE = "card.md.jinja"
@@ -161,6 +162,7 @@ def render(card, recipe):
         task=recipe.task,
         name=card.get("name", card["recipe"]),
         failed=card.get("failed_steps", {}),
+        method=method_of(card),
         synthetic=card["dataset"].split("/")[0] == own,
     )
 

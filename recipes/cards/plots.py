@@ -49,14 +49,15 @@ def curves(path, runs, twins):
     save(figure, path)
 
 
-def attention(path, servable, inputs, names):
-    """Draws inputs with their parts shaded by attention.
+def attention(path, servable, inputs, names, method="attention"):
+    """Draws inputs with their parts shaded by attention, or by another method.
 
     Args:
         path: File to write.
         servable: The model from raw inputs.
         inputs: List of raw inputs.
         names: Names of the classes, or of a forecaster's variates.
+        method: Name of a method of `explain`. Defaults to `"attention"`.
     """
-    explanation = attention_zoo.explain(servable, inputs, class_names=names)
+    explanation = attention_zoo.explain(servable, inputs, names, method=method)
     save(explanation.plot(), path)

@@ -22,6 +22,12 @@ FIELDS = {
     "metrics": {str: float},
     "baselines": {str: {}},
     "attention": {},
+    "explanations": {
+        "split": str,
+        "inputs": int,
+        "best": str,
+        "methods": {str: {str: float}},
+    },
     "parameters": int,
     "settings": {},
     "execution": {},

@@ -11,7 +11,7 @@ from attention_zoo.interpret.calls import MethodError
 from attention_zoo.interpret.registry import check_method
 from attention_zoo.pretrained import find
 from attention_zoo.recipes.cards.schema import read_card
-from attention_zoo.recipes.cli import data
+from attention_zoo.recipes.cli import data, methods
 from attention_zoo.recipes.core import config, files
 from attention_zoo.recipes.core.errors import UserError, unknown
 from attention_zoo.recipes.core.recipe import get_recipe
@@ -103,6 +103,8 @@ def train_command(args, options):
 
 def evaluate(args):
     """Prints the test metrics of a trained model beside those of its card."""
+    if args.write and not args.methods:
+        raise UserError("--write is of --methods: give that too")
     entry = find(args.name)
     card = read_card(entry)
     if args.data is not None:
@@ -113,6 +115,8 @@ def evaluate(args):
     pipeline = task.pipeline(recipe, args.data_dir, card.get("smoke", False))
     if card.get("dataset") != pipeline.dataset:
         print(f"the card is about {card.get('dataset')}", file=sys.stderr)
+    if args.methods:
+        return methods.measure(entry, card, recipe, pipeline, model, args.write)
     print(f"{entry.name} on {pipeline.dataset}, {recipe.test_split}", flush=True)
     for name, value in pipeline.evaluate(model, "test").items():
         claim = card.get("metrics", {}).get(name)
@@ -185,17 +189,20 @@ def explain(args):
             raise UserError(
                 f"there is no folder {path.parent} to write {path.name} into"
             )
+    method = "attention" if args.layer and args.method == "auto" else args.method
     try:
-        check_method(args.method)
+        check_method(method)
         inputs = task.read(entry, card, args, out)
-        explanation = task.explain(task.load(entry, card), inputs, card, args.method)
+        explanation = task.explain(task.load(entry, card), inputs, card, method)
     except MethodError as error:
         raise UserError(f"{entry.name}: {error}") from None
     layer = args.layer
-    if args.method == "attention":
+    if explanation.method == "attention":
         layer = layer or explanation.default_layer
     if layer is not None and layer not in explanation.weights:
         raise unknown("attention layer", layer, explanation.weights)
+    if explanation.note:
+        print(explanation.note)
     task.tell(explanation, layer)
     write_picture(explanation.plot(layer), out)
     print(out)

@@ -11,7 +11,15 @@ import sys
 
 from attention_zoo import __version__
 from attention_zoo.pretrained import PretrainedError
-from attention_zoo.recipes.cli import commands, data, places, show, translate, tune
+from attention_zoo.recipes.cli import (
+    commands,
+    data,
+    methods,
+    places,
+    show,
+    translate,
+    tune,
+)
 from attention_zoo.recipes.core.errors import UserError, one_line, unknown
 from attention_zoo.recipes.engine.execution import Options
 from attention_zoo.recipes.tasks import TASKS
@@ -213,6 +221,7 @@ COMMANDS: dict[str, tuple] = {
             text="measures it on your own files instead, class by class",
         ),
         DATA_DIR,
+        methods.add_arguments,
     ),
     "predict": (
         commands.predict,
@@ -261,10 +270,11 @@ COMMANDS: dict[str, tuple] = {
         ),
         argument(
             "--method",
-            default="attention",
+            default="auto",
             metavar="METHOD",
-            help="attention (default), rollout, attention_x_gradient, gradient, "
-            "gradient_x_input, integrated_gradients, occlusion, or grad_cam for images",
+            help="auto (default: the most faithful by the card), attention, rollout, "
+            "flow, value_norm, attention_x_gradient, gradient, gradient_x_input, "
+            "integrated_gradients, occlusion, or grad_cam for images",
         ),
         argument("--html", metavar="FILE.html", help="a page to look at, too"),
     ),

@@ -1,6 +1,7 @@
 """What follows a training, step by step: one that fails loses nothing else."""
 
 from attention_zoo.recipes.cards import plots
+from attention_zoo.recipes.cards.explanations import method_of
 from attention_zoo.recipes.core.errors import one_line
 from attention_zoo.recipes.engine import publishing
 from attention_zoo.recipes.engine.checkpoints import warn
@@ -61,7 +62,7 @@ class Steps:
             )
 
 
-def write_files(folder, pipeline, servable, runs, twins, steps):
+def write_files(folder, pipeline, servable, runs, twins, steps, record):
     """Writes both saved forms of the model, history and pictures.
 
     Without the file of the model nothing is published; all else may fail.
@@ -73,14 +74,15 @@ def write_files(folder, pipeline, servable, runs, twins, steps):
         runs: List of `Run`s of the model.
         twins: List of `Run`s of the twin without attention.
         steps: The `Steps`.
+        record: The card so far, which names the method of explanation.
     """
     publishing.write_model(servable, folder / publishing.MODEL)
     batch = pipeline.raw("test")[0][:64]
 
     def draw_attention():
         inputs, _ = pipeline.examples(6)
-        names = pipeline.output_names
-        plots.attention(folder / "attention.png", servable, inputs, names)
+        names, method = pipeline.output_names, method_of(record)
+        plots.attention(folder / "attention.png", servable, inputs, names, method)
 
     run, history = steps.run, folder / "history.csv"
     run("model_file", lambda: publishing.check_model(servable, folder, batch))

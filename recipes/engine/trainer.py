@@ -9,6 +9,7 @@ import keras
 import attention_zoo
 from attention_zoo.kernels.lstm import bidirectional_layers
 from attention_zoo.recipes.cards import card
+from attention_zoo.recipes.cards.explanations import report as faithfulness
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.core.recipe import load_pipeline
 from attention_zoo.recipes.engine import checkpoints, entries, publishing
@@ -107,6 +108,9 @@ def train(
         baselines = measure_all(recipe, pipeline, runs, twins, steps)
         again = {"starts": kept.starts} if kept.starts > 1 else {}
         report = steps.run("attention", lambda: pipeline.attention_report(servable), {})
+        found = {}
+        if not smoke:
+            found = steps.run("explanations", lambda: faithfulness(pipeline, servable))
         more = steps.run("report", lambda: pipeline.report(servable), {})
         record = {
             "name": name,
@@ -122,6 +126,7 @@ def train(
             "metrics": best.test,
             "baselines": baselines,
             "attention": report,
+            **({"explanations": found} if found else {}),
             **more,
             "parameters": core.count_params(),
             "settings": recipe.settings(),
@@ -131,7 +136,7 @@ def train(
         # Opened late: a killed training leaves its checkpoints behind and no more.
         with publishing.publication(out, name) as folder:
             entries.check(out, name, recipe, options, smoke)  # one that came meanwhile
-            write_files(folder, pipeline, servable, runs, twins, steps)
+            write_files(folder, pipeline, servable, runs, twins, steps, record)
             memory = max(run.memory for run in runs)
             record |= card.measurements(folder, pipeline, memory, steps)
             record["seconds"]["total"] = round(kept.seconds, 1)

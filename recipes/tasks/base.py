@@ -222,7 +222,7 @@ class Task(TrainsOnOwnData):
         """Returns the names of the outputs that `explain` shows, or None."""
         return card.get("classes")
 
-    def explain(self, model, inputs, card, method="attention"):
+    def explain(self, model, inputs, card, method="auto"):
         """Returns the `Explanation` of a batch."""
         names = self.names(card)
         return attention_zoo.explain(model, inputs, class_names=names, method=method)

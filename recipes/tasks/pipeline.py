@@ -14,12 +14,15 @@ class Pipeline:
     Attributes:
         dataset: Name and version of the data, for the card.
         shows_attention: Whether the model has attention to draw.
+        COMPARES_METHODS: Whether the faithfulness of methods of explanation is
+            measured.
         JIT_COMPILE: Whether XLA compiles the training unless the user says.
         source: What is known of own data, a dict for the card; None of others.
     """
 
     dataset: str
     shows_attention = True
+    COMPARES_METHODS = True
     JIT_COMPILE = False  # on a CPU it took longer than it saved for all kinds
     source: dict | None = None
 

@@ -4,11 +4,12 @@ A kind of input is one subclass of `Explanation` in one file, which says itself 
 models it accepts; `attention_zoo.interpret.registry` lists them.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
 
-from attention_zoo.interpret.calls import NoAttentionError, looked_at
+from attention_zoo.interpret.calls import MethodError, NoAttentionError, looked_at
 from attention_zoo.interpret.html import fragment, page, picture
 from attention_zoo.interpret.methods.faithfulness import Faithfulness, curves
 from attention_zoo.interpret.methods.ranks import rank_correlation
@@ -36,6 +37,7 @@ class Explanation:
         weights: Dict from layer name to an array `(B, T)`: the weight of each
             position, as `position_weights` reduces what the layer used. Padding
             has none.
+        note: String, one line on how `method="auto"` chose the method, or empty.
 
     Users call `attention_zoo.explain`, which returns one of the subclasses.
 
@@ -62,14 +64,10 @@ class Explanation:
         self.mask = mask
         self.class_names = class_names
         self.method = method
+        self.note = ""
+        self._single_moves: dict = {}  # what hiding each part does, of each input
         self.weights = self._named_weights()
-        if not self.weights and method == "attention":
-            raise NoAttentionError(
-                f"`explain` needs an attention layer with {self.needs}; gradient "
-                f"methods, such as method='integrated_gradients', need none. "
-                f"Received: {looked_at(model, records)}, inputs of the shape "
-                f"{mask.shape}"
-            )
+        self._check_weights()
         self.attributions: Any = None if method == "attention" else self._attributions()
 
     @staticmethod
@@ -95,6 +93,38 @@ class Explanation:
             method: String, one of the class's `methods`. Defaults to `"attention"`.
         """
         raise NotImplementedError
+
+    def with_method(self, method):
+        """Returns the explanation of the same predictions by another method.
+
+        Args:
+            method: String, one of the class's `methods`.
+
+        Raises:
+            ValueError: If the kind of input has no such method, or this model has not.
+        """
+        if method not in self.methods:
+            raise MethodError(
+                f"`explain` has for {self.takes} the methods "
+                f"{', '.join(self.methods)}. Received: method={method!r}"
+            )
+        other = copy.copy(self)
+        other.method, other.note = method, ""
+        other.attributions = None
+        other._check_weights()
+        if method != "attention":
+            other.attributions = other._attributions()
+        return other
+
+    def _check_weights(self):
+        """Raises `NoAttentionError` where attention is to be shown and there is none"""
+        if not self.weights and self.method == "attention":
+            raise NoAttentionError(
+                f"`explain` needs an attention layer with {self.needs}; gradient "
+                f"methods, such as method='integrated_gradients', need none. "
+                f"Received: {looked_at(self.model, self.records)}, inputs of the shape "
+                f"{self.mask.shape}"
+            )
 
     def _attributions(self):
         """Returns the array `attributions`. Each kind of input has its own."""
@@ -123,7 +153,8 @@ class Explanation:
         return len(self.predictions)
 
     def __str__(self):
-        return self.to_text()
+        note = "" if self.method == "attention" else self.note
+        return "\n".join(filter(None, (note, self.to_text())))
 
     @property
     def default_layer(self):
@@ -133,11 +164,7 @@ class Explanation:
         the mean after a self-attention, is taken only where there is no other.
         """
         names = list(self.weights)
-        learned = [
-            name
-            for name in names
-            if getattr(self.records[name].layer, "score", "") is not None
-        ]
+        learned = [name for name in names if is_learned(self.records[name])]
         return (learned or names)[-1]
 
     def weights_of(self, layer_name=None):
@@ -192,15 +219,20 @@ class Explanation:
             def output_of(keep, b=b):
                 return self._part_outputs(b, keep, batch_size)
 
-            one_gone = ~np.eye(len(scores), dtype=bool)
-            correlation = np.nan
-            if len(scores):
-                whole = np.ones((1, len(scores)), bool)
-                outputs = output_of(np.concatenate([whole, one_gone]))
-                moves = np.abs(outputs[0] - outputs[1:])
-                correlation = rank_correlation(moves, np.abs(scores))
+            moves = self._moves_of_parts(b, len(scores), batch_size)
+            correlation = rank_correlation(np.abs(moves), np.abs(scores))
             measures.append((*curves(scores, output_of), correlation))
         return Faithfulness(*np.asarray(measures).T)
+
+    def _moves_of_parts(self, b, count, batch_size):
+        """Returns by how much input `b`'s output falls without each part; asks once."""
+        if b not in self._single_moves:
+            outputs = np.zeros(1)
+            if count:
+                keep = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])
+                outputs = self._part_outputs(b, keep.astype(bool), batch_size)
+            self._single_moves[b] = outputs[0] - outputs[1:]
+        return self._single_moves[b]
 
     def to_html(self, layer_name=None):
         """Returns the explanation as one HTML page that needs no other file.
@@ -248,6 +280,11 @@ class Explanation:
     def plot(self, layer_name=None):
         """Returns a matplotlib `Figure`. Each kind of input has its own."""
         raise NotImplementedError
+
+
+def is_learned(record):
+    """Returns whether weights are learned: with `score=None` a layer is a mean."""
+    return getattr(record.layer, "score", "") is not None
 
 
 def position_weights(weights):

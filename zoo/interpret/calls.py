@@ -8,6 +8,9 @@ from attention_zoo.interpret.methods.gradient_x_input import gradient_times_inpu
 from attention_zoo.interpret.methods.integrated_gradients import integrated_gradients
 from attention_zoo.layers import record_attention
 
+STEPS = 32  # of integrated gradients
+ROWS, SIZE = 128, 1_000_000  # of a call that takes the gradients of several steps
+
 
 class MethodError(ValueError):
     """A method of explanation that does not exist, or not for this model."""
@@ -89,7 +92,10 @@ def by_gradient(method, features, baseline=0.0):
         return saliency(features.gradient())
     if method == "gradient_x_input":
         return gradient_times_input(features.gradient(), features.values, baseline)
-    return integrated_gradients(features.gradient, features.values, baseline)
+    values = features.values
+    rows, size = max(len(values), 1), max(values.size, 1)
+    at_once = max(1, min(STEPS, ROWS // rows, SIZE // size))
+    return integrated_gradients(features.gradient, values, baseline, STEPS, at_once)
 
 
 def needs_weights(explanation, weights, gradients=None):

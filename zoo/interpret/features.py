@@ -1,5 +1,7 @@
 """The first floats of a model, and its output as a function of them: for gradients."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -28,7 +30,7 @@ class Features:
     def __init__(self, model, inputs, score, classes=None, fits=None):
         self._model, self._inputs, self._score = model, inputs, score
         self._classes, self._fits = classes, fits
-        self.values = None
+        self.values: Any = None
         if classes is None:
             self.values = np.asarray(inputs, dtype="float32")
         else:
@@ -39,7 +41,11 @@ class Features:
         return self._score(self._run(values))
 
     def gradient(self, values=None):
-        """Returns the gradient of the score at features; by default at the own."""
+        """Returns the gradient of the score at features; by default at the own.
+
+        Args:
+            values: Array of one batch of features, or of several one after the other.
+        """
         return gradient(self.score, self.values if values is None else values)
 
     def attention_gradients(self, fits):
@@ -48,14 +54,15 @@ class Features:
         A layer with `score=None` is a mean, which has learned to look at nothing.
 
         Args:
-            fits: Function of the shape of weights: whether they are wanted.
+            fits: Function of a layer and the shape of its weights: whether they are
+                wanted.
         """
 
         def run(values):
             with trace_attention() as pairs:
                 score = self.score(values)
-            learned = [w for one, w in pairs if getattr(one, "score", "") is not None]
-            return score, [w for w in learned if fits(tuple(w.shape))]
+            learned = [p for p in pairs if getattr(p[0], "score", "") is not None]
+            return score, [w for one, w in learned if fits(one, tuple(w.shape))]
 
         return inner_gradients(run, self.values)
 
@@ -76,18 +83,30 @@ class Features:
                 return outputs
             return ops.cast(values, outputs.dtype)
 
+        inputs = self._inputs
+        if values is not None and len(values) != len(self.values):
+            rows = np.arange(len(values)) % len(self.values)
+            inputs = ops.take(inputs, rows, axis=0)
         with around_calls(self._classes, around):
-            return self._model(self._inputs, training=False)
+            outputs = self._model(inputs, training=False)
+        if values is not None and not seen:
+            raise RuntimeError(
+                f"{self._model.name!r} did not call again the layer that it called "
+                "first, so that there is no gradient by its outputs"
+            )
+        return outputs
 
 
-def class_score(best):
+def class_score(own):
     """Returns the score of a classifier: the probability of one class of each input.
 
     Args:
-        best: Integer array `(B,)`.
+        own: Integer array `(B,)`. The outputs may be those of several batches, one
+            after the other.
     """
 
     def score(outputs):
+        best = np.resize(own, outputs.shape[0])
         outputs = ops.cast(outputs, "float32")
         if outputs.shape[-1] == 1:
             return ops.where(

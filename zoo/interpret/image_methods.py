@@ -22,7 +22,8 @@ from attention_zoo.interpret.methods.attention_x_gradient import (
     attention_times_gradient,
 )
 from attention_zoo.interpret.methods.grad_cam import grad_cam
-from attention_zoo.interpret.methods.rollout import rollout
+from attention_zoo.interpret.methods.through_layers import THROUGH_LAYERS
+from attention_zoo.interpret.value_inputs import norms_of_records
 
 PATCHES = 7  # along the shorter side of an image, which `occlusion` hides in turn
 
@@ -44,14 +45,17 @@ class ImageMethods(Explanation):
             return np.repeat(np.repeat(moves, patch, 1), patch, 2)[
                 :, : size[0], : size[1]
             ]
-        if self.method == "rollout":
-            layers = [r.weights for r in self.records.values()]
-            layers, grid = self._token_layers(layers)
+        if self.method in THROUGH_LAYERS:
+            layers, grid = self._token_layers([r.weights for r in self._mixing()])
             needs_weights(self, layers)
-            return self._from_tokens(rollout, grid, layers)
+            return self._from_tokens(THROUGH_LAYERS[self.method], grid, layers)
+        if self.method == "value_norm":
+            return self._value_norms()
         features = self._features()
         if self.method == "attention_x_gradient":
-            weights, gradients = features.attention_gradients(lambda _: True)
+            weights, gradients = features.attention_gradients(
+                lambda layer, _: layer in [r.layer for r in self._mixing()]
+            )
             layers, grid = self._token_layers(weights)
             gradients, _ = self._token_layers(gradients)
             needs_weights(self, layers, gradients)
@@ -60,6 +64,18 @@ class ImageMethods(Explanation):
             return upsample(grad_cam(features.values, features.gradient()), size)
         baseline = features.values.mean(axis=(1, 2), keepdims=True)
         return by_gradient(self.method, features, baseline)
+
+    def _value_norms(self):
+        """Returns the norms of the last attention among patches, in their size."""
+        records = self._mixing()
+        inputs = keras.ops.convert_to_tensor(self.inputs)
+        norms = norms_of_records(self.model, inputs, records)
+        layers, grid = self._token_layers([one for one in norms if one is not None])
+        needs_weights(self, layers)
+        size, extra = grid
+        rows = layers[-1]
+        found = rows[:, 0] if extra else rows.mean(axis=1)
+        return upsample(found[:, extra:].reshape(-1, *size), self.inputs.shape[1:3])
 
     def _features(self):
         """Returns the `Features` by which this method takes its gradient."""
@@ -85,6 +101,15 @@ class ImageMethods(Explanation):
                 f"is taken. Received: model={self.model.name!r}"
             )
         return features
+
+    def _mixing(self):
+        """Returns the records that are no map of gates `(B, h, w)` themselves."""
+        return [
+            record
+            for name, record in self.records.items()
+            if name not in self.weights
+            or self.weights[name].shape != record.weights.shape
+        ]
 
     def _token_layers(self, layers):
         """Returns attention `(B, H, N, N)` among patches, and the `(h, w)` of these."""

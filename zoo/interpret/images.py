@@ -78,6 +78,8 @@ class ImageExplanation(ImageMethods):
     methods = (
         "attention",
         "rollout",
+        "flow",
+        "value_norm",
         "attention_x_gradient",
         "gradient",
         "gradient_x_input",

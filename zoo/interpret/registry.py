@@ -5,10 +5,12 @@ import difflib
 import keras
 
 from attention_zoo.interpret.calls import MethodError
+from attention_zoo.interpret.choice import explain_by_choice
 from attention_zoo.interpret.images import ImageExplanation
 from attention_zoo.interpret.series import SeriesExplanation
 from attention_zoo.interpret.text import TextExplanation
 from attention_zoo.interpret.translation import TranslationExplanation
+from attention_zoo.pretrained import card_of
 
 # A model is explained by the first that accepts it: translators read strings too.
 EXPLANATIONS = (
@@ -22,15 +24,21 @@ EXPLANATIONS = (
 METHODS = (*TextExplanation.methods, "grad_cam")
 
 
-def explain(model, inputs, class_names=None, vocabulary=None, method="attention"):
+def explain(model, inputs, class_names=None, vocabulary=None, method="auto"):
     """Predicts a batch and shows what the model attended to, or what mattered to it.
 
     Attention tells where the model looked, not always what its answer hung on; other
     methods ask for that, and `explanation.faithfulness()` measures which one to
     believe:
 
+    - `"auto"`: of a model that `load` opened the method that its card measured to be
+      the most faithful; else attention, or where there is none `"gradient_x_input"`.
+      `explanation.note` says which.
     - `"attention"`: the weights of a layer, the mean over heads.
     - `"rollout"`: attention followed through all layers (Abnar and Zuidema, 2020).
+    - `"flow"`: the most that can run through them (the same); needs SciPy.
+    - `"value_norm"`: the weights times the size of what is looked at (Kobayashi et al.,
+      2020), of the last layer.
     - `"attention_x_gradient"`: of it, what the output rises with (Chefer et al., 2021).
     - `"gradient"`: how strongly a position moves the output (Simonyan et al., 2014).
     - `"gradient_x_input"`: its slope along what is there (Shrikumar et al., 2016).
@@ -41,7 +49,8 @@ def explain(model, inputs, class_names=None, vocabulary=None, method="attention"
 
     Gradients of text models are taken at the output of the embedding, against zero;
     those of images against the image's mean colour, of series against their mean.
-    Images have no `"rollout"` or `"attention_x_gradient"` but where patches attend to
+    Images have no `"rollout"`, `"flow"`, `"value_norm"` or `"attention_x_gradient"` but
+    where patches attend to
     each other, series have neither, and translators `"attention"` alone.
 
     Args:
@@ -55,7 +64,7 @@ def explain(model, inputs, class_names=None, vocabulary=None, method="attention"
             variates. Defaults to `None`, numbers.
         vocabulary: List of strings with the word of each token id, for models that
             take token ids. Defaults to `None`, the ids themselves.
-        method: String, one of those above. Defaults to `"attention"`.
+        method: String, one of those above. Defaults to `"auto"`.
 
     Returns:
         An `Explanation`: a `TextExplanation` for text, a `SeriesExplanation` for
@@ -82,6 +91,9 @@ def explain(model, inputs, class_names=None, vocabulary=None, method="attention"
     check_method(method)
     for explanation in EXPLANATIONS:
         if explanation.accepts(model, inputs):
+            if method == "auto":
+                given = (inputs, class_names, vocabulary)
+                return explain_by_choice(explanation, card_of(model), model, *given)
             if method not in explanation.methods:
                 raise MethodError(
                     f"`explain` has for {explanation.takes} the methods "
@@ -101,12 +113,13 @@ def check_method(method):
     """Refuses an unknown method.
 
     Raises:
-        MethodError: If the method is none of `METHODS`; names near ones.
+        MethodError: If the method is none of `METHODS` nor `"auto"`; names near ones.
     """
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=3)
+    known = ("auto", *METHODS)
+    if method not in known:
+        near = difflib.get_close_matches(str(method), known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise MethodError(
-            f"Unknown method of explanation. Expected one of {', '.join(METHODS)}. "
+            f"Unknown method of explanation. Expected one of {', '.join(known)}. "
             f"Received: method={method!r}.{hint}"
         )

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from attention_zoo.interpret.base import Explanation
+from attention_zoo.interpret.base import Explanation, position_weights
 from attention_zoo.interpret.calls import (
     MethodError,
     by_gradient,
@@ -21,8 +21,9 @@ from attention_zoo.interpret.methods.attention_x_gradient import (
     attention_times_gradient,
 )
 from attention_zoo.interpret.methods.ranks import rank_correlation
-from attention_zoo.interpret.methods.rollout import rollout
+from attention_zoo.interpret.methods.through_layers import THROUGH_LAYERS
 from attention_zoo.interpret.text_readers import StringReader, TokenReader
+from attention_zoo.interpret.value_inputs import norms_of_last
 
 LINE_WIDTH = 110  # characters in a line of a plot
 CAPTION = "Shade: attention weight, relative to the heaviest word of the text."
@@ -78,6 +79,8 @@ class TextExplanation(Explanation):
     methods = (
         "attention",
         "rollout",
+        "flow",
+        "value_norm",
         "attention_x_gradient",
         "gradient",
         "gradient_x_input",
@@ -128,9 +131,11 @@ class TextExplanation(Explanation):
                 found[b, : len(moves)] = moves
             return found
         weights = list(self._fitting(r.weights for r in self.records.values()))
-        if self.method == "rollout":
+        if self.method in THROUGH_LAYERS:
             needs_weights(self, weights)
-            return rollout(weights, self.mask)
+            return THROUGH_LAYERS[self.method](weights, self.mask)
+        if self.method == "value_norm":
+            return self._value_norms()
         best = self.predictions.argmax(axis=-1)
         inputs = self._reader.batch(self._rows)
         features = Features(
@@ -138,7 +143,7 @@ class TextExplanation(Explanation):
             inputs,
             class_score(best),
             (keras.layers.Embedding,),
-            lambda layer, ids: np.prod(ids.shape) == self.token_ids.size,
+            lambda layer, ids: np.prod(ids.shape) % max(self.token_ids.size, 1) == 0,
         )
         if features.values is None:
             raise MethodError(
@@ -147,12 +152,22 @@ class TextExplanation(Explanation):
                 f"model={self.model.name!r}"
             )
         if self.method == "attention_x_gradient":
-            found = features.attention_gradients(self._fits)
+            found = features.attention_gradients(lambda _, shape: self._fits(shape))
             needs_weights(self, *found)
             layers, gradients = ([*self._fitting(arrays)] for arrays in found)
             return attention_times_gradient(layers, gradients, self.mask)
         by_word = by_gradient(self.method, features)
         return by_word.reshape(self.mask.shape) * self.mask
+
+    def _value_norms(self):
+        """Returns the norms `(B, T)` of the last layer with learned weights."""
+        records = [r for r in self.records.values() if self._fits(r.weights.shape)]
+        inputs = self._reader.batch(self._rows)
+        norm = norms_of_last(self.model, inputs, records)
+        needs_weights(self, [] if norm is None else [norm])
+        if norm.shape[1] == self.mask.shape[1]:  # padding looks at nothing
+            norm = norm * self.mask[:, :, None]
+        return position_weights(norm) * self.mask
 
     def _fits(self, shape):
         """Returns whether weights of a shape are of the words, or of one more."""
@@ -306,22 +321,17 @@ class TextExplanation(Explanation):
         weights = self.scores_of(layer_name)
         moves = self._moves(batch_size)
         correlation = [
-            rank_correlation(np.abs(move), row[: len(move)])
+            rank_correlation(np.abs(move), np.abs(row[: len(move)]))
             for move, row in zip(moves, weights, strict=True)
         ]
         return Occlusion(moves, np.asarray(correlation))
 
     def _moves(self, batch_size):
         """Returns by how much the probability falls without each word, a list."""
-        moves = []
-        for b, words in enumerate(self.tokens):
-            whole = self.predictions[b].max()
-            outputs = whole
-            if words:
-                keep = ~np.eye(len(words), dtype=bool)
-                outputs = self._part_outputs(b, keep, batch_size)
-            moves.append(np.broadcast_to(whole - outputs, len(words)))
-        return moves
+        return [
+            self._moves_of_parts(b, len(words), batch_size)
+            for b, words in enumerate(self.tokens)
+        ]
 
 
 def _wrap(words):

@@ -44,6 +44,8 @@ class Pipeline(pipeline.Pipeline):
         smoke: Whether to take a handful of generated dates instead of the data.
     """
 
+    COMPARES_METHODS = False  # translators have attention alone
+
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
         _check_options(**self.options)

@@ -335,7 +335,8 @@ def test_explain(command, entry, tmp_path):
     explanation = attention_zoo.explain(
         attention_zoo.load(RECIPE), [text, "zzyzx"], ["negative", "positive"]
     )
-    assert out == f"{explanation}\nseen.png\n"
+    assert out == f"{explanation.note}\n{explanation}\nseen.png\n"
+    assert explanation.note == "method attention: its methods are not measured"
     assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
     code, _, _ = command("explain", RECIPE, text, "--layer", "attention")
     assert code == 0

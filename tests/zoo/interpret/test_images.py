@@ -402,3 +402,15 @@ def test_errors():
     model = keras.Model(anysize, keras.layers.GlobalAveragePooling2D()(anysize))
     with pytest.raises(ValueError, match="an input of a known size"):
         attention_zoo.explain(model, draw())
+
+
+def test_gates_of_maps_are_no_attention_among_patches():
+    """A map of 4 x 4 gates must not pass for the attention among 2 x 2 patches."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.SpatialAttention()(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(x))
+    pixels = np.random.default_rng(0).random((2, 4, 4, 3)).astype("float32")
+    for method in ("rollout", "flow", "value_norm", "attention_x_gradient"):
+        with pytest.raises(ValueError, match="needs attention weights of positions"):
+            attention_zoo.explain(model, pixels, method=method)

@@ -153,5 +153,6 @@ def test_errors():
     model = fixed_model(np.ones((2 * C, 1, L)), repeat_part)
     with pytest.raises(ValueError, match=r"Received: inputs.shape=\(2, 11, 3\)"):
         attention_zoo.explain(model, draw()[:, 1:])
+    other = fixed_model(np.ones((5, 7)), repeat_part)
     with pytest.raises(ValueError, match="`explain` needs an attention layer"):
-        attention_zoo.explain(fixed_model(np.ones((5, 7)), repeat_part), draw())
+        attention_zoo.explain(other, draw(), method="attention")

@@ -294,4 +294,4 @@ def test_a_model_without_attention_is_refused():
     inputs = keras.Input((None,), dtype="int32")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(11, 5)(inputs))
     with pytest.raises(ValueError, match="needs an attention layer"):
-        attention_zoo.explain(keras.Model(inputs, x), IDS)
+        attention_zoo.explain(keras.Model(inputs, x), IDS, method="attention")

@@ -234,7 +234,7 @@ def test_attention_over_a_series_is_recorded(name, attention):
     inputs = make_inputs(model)
     if attention is None:
         with pytest.raises(ValueError, match="`explain` needs an attention layer"):
-            attention_zoo.explain(model, inputs)
+            attention_zoo.explain(model, inputs, method="attention")
         return
     explanation = attention_zoo.explain(model, inputs)
     for layer_name, weights in explanation.weights.items():

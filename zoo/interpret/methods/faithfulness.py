@@ -33,11 +33,12 @@ class Faithfulness:
     def __str__(self):
         names = [field.name for field in dataclasses.fields(self)]
         return "\n".join(
-            f"{name:17} {_mean(getattr(self, name)):.3f}" for name in names
+            f"{name:17} {known_mean(getattr(self, name)):.3f}" for name in names
         )
 
 
-def _mean(values):
+def known_mean(values):
+    """Returns the mean of the values that are defined, NaN where none is."""
     known = values[np.isfinite(values)]
     return known.mean() if len(known) else np.nan
 

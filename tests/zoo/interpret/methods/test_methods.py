@@ -13,7 +13,7 @@ from attention_zoo.interpret.methods.faithfulness import curves
 from attention_zoo.interpret.methods.grad_cam import grad_cam
 from attention_zoo.interpret.methods.integrated_gradients import integrated_gradients
 from attention_zoo.interpret.methods.rollout import rollout
-from attention_zoo.interpret.registry import METHODS
+from attention_zoo.interpret.text import TextExplanation
 
 IDS = np.array([[2, 3, 5, 7, 4], [4, 1, 0, 0, 0]])
 GRADIENTS = ["gradient", "gradient_x_input", "integrated_gradients"]
@@ -186,7 +186,7 @@ def test_attention_times_gradient_of_keras_heads():
     np.testing.assert_allclose(found.weights["self_attention"].sum(), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS[:-1])
+@pytest.mark.parametrize("method", TextExplanation.methods)
 def test_every_method_reads_a_users_model(method):
     keras.utils.set_random_seed(5)
     model = Reader()
@@ -220,7 +220,7 @@ def test_own_attention_times_its_gradient(attention):
 def test_a_model_without_attention_has_gradients_alone():
     model = mean_model()
     with pytest.raises(ValueError, match=r"gradient methods.*no attention layer among"):
-        attention_zoo.explain(model, IDS)
+        attention_zoo.explain(model, IDS, method="attention")
     for method in ("rollout", "attention_x_gradient"):
         with pytest.raises(ValueError, match="no attention layer among.*embedding"):
             attention_zoo.explain(model, IDS, method=method)
