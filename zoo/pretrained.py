@@ -71,7 +71,9 @@ class Entry:
         expected = self.card["sha256"]
         file = self.folder / MODEL_FILE
         if not file.is_file():
-            return load_file(self.fetch())
+            model = load_file(self.fetch())
+            _CARDS[model] = self.card
+            return model
         with importlib.resources.as_file(file) as path:
             if file_sha256(path) != expected:
                 raise PretrainedError(
@@ -82,6 +84,14 @@ class Entry:
         _CARDS[model] = self.card
         return model
 
+    def fetch(self, place=None):
+        """Returns the path of the model's file from where such files lie.
+
+        Args:
+            place: String or path: see `attention_zoo.download`.
+        """
+        return remote.fetch(self.name, self.card["sha256"], place)
+
 
 def card_of(model):
     """Returns the card of a model that was loaded with one, or None.
@@ -90,14 +100,6 @@ def card_of(model):
         model: A `keras.Model`.
     """
     return _CARDS.get(model)
-
-    def fetch(self, place=None):
-        """Returns the path of the model's file from where such files lie.
-
-        Args:
-            place: String or path: see `attention_zoo.download`.
-        """
-        return remote.fetch(self.name, self.card["sha256"], place)
 
 
 def download(name, place=None):
