@@ -176,6 +176,8 @@ def test_the_zoo_needs_layers_keras_and_numpy_alone(name):
     late = {"tensorflow"} if name in ON_TENSORFLOW else set()
     if name == "attention_zoo.remote":  # asked for files, it takes those that load them
         late = {"pooch", "huggingface_hub"}
+    if name == "attention_zoo.interpret.methods.flow":  # says how to install it
+        late = {"scipy"}
     if name == ON_EVERY_BACKEND:
         late = {"tensorflow", "jax", "torch"}
     assert third_party(name) <= {"keras", "numpy", "matplotlib", *late}

@@ -397,7 +397,9 @@ def test_errors():
         with pytest.raises(ValueError, match="Unknown attention layer.*'drawn_7'"):
             method("drawn_7")
     with pytest.raises(ValueError, match="weights of positions, of channels or"):
-        attention_zoo.explain(drawn_model(np.ones((2, 5, 11))), draw())
+        attention_zoo.explain(
+            drawn_model(np.ones((2, 5, 11))), draw(), method="attention"
+        )
     anysize = keras.Input((None, None, 1), dtype="uint8")
     model = keras.Model(anysize, keras.layers.GlobalAveragePooling2D()(anysize))
     with pytest.raises(ValueError, match="an input of a known size"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from attention_zoo.interpret.calls import MethodError
 from attention_zoo.interpret.methods.rollout import split_layers
 
 SCALE = 10**6  # capacities are whole numbers
@@ -52,8 +53,13 @@ def _flows(pipes, pooling):
     count = len(pooling)
     if not pipes:
         return pooling
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_flow
+    try:
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import maximum_flow
+    except ModuleNotFoundError:
+        raise MethodError(
+            "method='flow' needs SciPy: pip install 'attention-zoo[recipes]'"
+        ) from None
 
     # Nodes: `count` positions below each layer, those on top, and the output.
     total = count * (len(pipes) + 1)

@@ -1,6 +1,7 @@
 """`flow` against all cuts of a small graph, `value_norm` against its formula."""
 
 import itertools
+import sys
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import attention_zoo
 from attention_zoo import layers
+from attention_zoo.interpret.calls import MethodError
 from attention_zoo.interpret.methods.flow import flow
 from attention_zoo.interpret.methods.value_norm import value_norms
 
@@ -114,11 +116,18 @@ def test_the_norms_of_values_that_are_not_projected():
     keras.utils.set_random_seed(5)
     ids = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(11, 6, mask_zero=True)(ids)
-    x = layers.AttentionPooling()(x)
+    x = layers.AttentionPooling(name="pool")(x)
     model = keras.Model(ids, keras.layers.Dense(3, "softmax")(x))
     found = attention_zoo.explain(model, IDS, method="value_norm")
     lengths = np.linalg.norm(values(model.weights[0])[IDS], axis=-1)
-    expected = found.weights["attention_pooling"] * lengths
+    expected = found.weights["pool"] * lengths
     np.testing.assert_allclose(found.attributions, expected, atol=1e-5)
     flowing = attention_zoo.explain(model, IDS, method="flow").attributions
-    np.testing.assert_allclose(flowing, found.weights["attention_pooling"], atol=1e-5)
+    np.testing.assert_allclose(flowing, found.weights["pool"], atol=1e-5)
+
+
+def test_flow_without_scipy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    mixing = softmax(np.random.default_rng(2).normal(size=(1, 3, 3)))
+    with pytest.raises(MethodError, match="needs SciPy"):
+        flow([mixing], np.ones((1, 3), bool))
