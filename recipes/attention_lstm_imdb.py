@@ -11,8 +11,8 @@ the command with teachers and baselines.
 Expected: test accuracy of at least 0.915.
 Measured: 0.9227, one seed. In the same run: without attention 0.9178, NB-SVM 0.9182,
 TF-IDF of words and pairs 0.9086, bag of words 0.8829. Of 436 short sentences that
-nobody trained on 326 are answered rightly, of those with a negation 13 of 52: do not trust it
-with "not bad at all".
+nobody trained on 326 are answered rightly, of those with a negation 13 of 52: do not
+trust it with "not bad at all".
 """
 
 from attention_zoo.recipes.core.recipe import Recipe

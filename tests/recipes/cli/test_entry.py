@@ -16,8 +16,10 @@ import pytest
 from support.fresh import run_fresh
 
 import attention_zoo
+from attention_zoo.interpret.text import TextExplanation
 from attention_zoo.recipes.cards import plots
 from attention_zoo.recipes.cards.card import over_seeds, render
+from attention_zoo.recipes.cards.explanations import report
 from attention_zoo.recipes.cli.main import main
 from attention_zoo.recipes.core.recipe import get_recipe
 from attention_zoo.recipes.datasets import _grammar
@@ -383,6 +385,35 @@ def test_explain_shades_where_there_are_colours(command, entry, monkeypatch):
 def test_explain_refuses(refused, entry, tmp_path, arguments, message):
     assert message in refused("explain", RECIPE, *arguments)
     assert [file.name for file in tmp_path.iterdir()] == ["saved_models"]
+
+
+def test_evaluate_writes_the_table_of_methods(command, refused, entry, monkeypatch):
+    assert "give that too" in refused("evaluate", RECIPE, "--write")
+    before = (entry / "card.json").read_text(encoding="utf-8")
+    monkeypatch.setattr("attention_zoo.recipes.cards.explanations.report", two_inputs)
+    code, out, _ = command("evaluate", RECIPE, "--methods")
+    assert code == 0
+    assert out.splitlines()[0] == "2 inputs of the validation split"
+    assert (entry / "card.json").read_text(encoding="utf-8") == before
+    code, out, _ = command("evaluate", RECIPE, "--methods", "--write")
+    assert code == 0
+    written = json.loads((entry / "card.json").read_text(encoding="utf-8"))
+    found = written.pop("explanations")
+    assert written == json.loads(before)
+    assert set(found["methods"]) == {*TextExplanation.methods}
+    best = found["best"]
+    assert re.search(rf"^\* {best} ", out, re.MULTILINE)
+    readme = (entry / "README.md").read_text(encoding="utf-8")
+    assert f"`explain` uses `{best}` unless" in readme
+    assert f"words shaded by {best}" in readme
+    code, out, _ = command("explain", RECIPE, "it was not good")
+    assert out.startswith(f"method {best}: the most faithful by the model's card")
+    code, out, _ = command("explain", RECIPE, "it was not good", "--layer", "attention")
+    assert not out.startswith("method ")
+
+
+def two_inputs(pipeline, model):
+    return report(pipeline, model, count=2)
 
 
 def test_evaluate(command, entry, card):
