@@ -9,6 +9,7 @@ SHARED = {
     "test_arguments",
     "test_promises",
     "test_saved_layers",
+    "test_stateful",
     "test_weight_options",
 }
 
