@@ -40,7 +40,10 @@ FAMILIES = {
 DEFAULTS = {
     "bahdanau_attention": {"units": 64},
     "coverage_attention": {"units": 64},
+    "delta_attention": {"num_heads": 4, "key_dim": 16},
     "dense_synthesizer": {"max_length": 512},
+    "gated_delta_attention": {"num_heads": 4, "key_dim": 16},
+    "gated_linear_attention": {"num_heads": 4, "key_dim": 16},
     "graph_attention": {"units": 16},
     "graph_attention_v2": {"units": 16},
     "induced_set_attention_block": {"num_heads": 4},
@@ -49,7 +52,9 @@ DEFAULTS = {
     "multi_head_attention": {"num_heads": 4, "key_dim": 16},
     "multi_head_attention_pooling": {"num_heads": 4, "key_dim": 16},
     "random_synthesizer": {"max_length": 512},
+    "retention": {"num_heads": 4, "key_dim": 16},
     "set_attention_block": {"num_heads": 4},
+    "state_space_dual": {"num_heads": 4, "key_dim": 16},
     "temporal_pattern_attention": {"window": 64},
 }
 

@@ -1,5 +1,6 @@
 """What every attention layer is made of: scores, normalizers, masks, evaluation."""
 
+from attention_zoo.layers.core.bounded_scores import NormalizedDotScore, SoftCapScore
 from attention_zoo.layers.core.fused import attention_path
 from attention_zoo.layers.core.normalizers import (
     Entmax,
@@ -29,6 +30,7 @@ from attention_zoo.layers.core.scores import (
     ScaledDotScore,
     Score,
 )
+from attention_zoo.layers.core.sinks import SinkSoftmax, SoftmaxOne
 
 __all__ = [
     "AdditiveScore",
@@ -43,6 +45,7 @@ __all__ = [
     "GumbelSoftmax",
     "Hardmax",
     "LocationScore",
+    "NormalizedDotScore",
     "Normalizer",
     "Position",
     "RelativeBias",
@@ -50,7 +53,10 @@ __all__ = [
     "ScaledDotScore",
     "Score",
     "Sigmoid",
+    "SinkSoftmax",
+    "SoftCapScore",
     "Softmax",
+    "SoftmaxOne",
     "Sparsemax",
     "TopK",
     "attention_path",

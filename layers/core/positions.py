@@ -18,16 +18,17 @@ from attention_zoo.layers.core.validation import (
 )
 
 
-def rotate(x, start=0, base=10000.0):
+def rotate(x, start=0, base=10000.0, speeds=None):
     """Returns `x` `(..., T, D)`, each pair of features rotated by its position.
 
-    Features `2i` and `2i + 1` at position `t` rotate by the angle
-    `t / base^(2i / D)`, so that the product of a query and a key depends on their
-    distance alone.
+    Features `2i` and `2i + 1` at position `t` rotate by the angle `t speeds_i`, where
+    not given `t / base^(2i / D)`, so that the product of a query and a key depends on
+    their distance alone.
     """
     dtype = keras.backend.standardize_dtype(x.dtype)
     width = x.shape[-1]
-    speeds = base ** (-np.arange(0, width, 2) / width)  # (D / 2,)
+    if speeds is None:
+        speeds = base ** (-np.arange(0, width, 2) / width)  # (D / 2,)
     time = ops.cast(ops.arange(ops.shape(x)[-2], dtype="int32") + start, "float32")
     angles = ops.outer(time, speeds.astype("float32"))  # (T, D / 2)
     cos, sin = ops.repeat(ops.cos(angles), 2, axis=-1), ops.sin(angles)
@@ -36,6 +37,28 @@ def rotate(x, start=0, base=10000.0):
     pairs = ops.reshape(x, (*ops.shape(x)[:-1], width // 2, 2))
     other = ops.reshape(ops.flip(pairs, axis=-1), ops.shape(x))
     return x * ops.cast(cos, dtype) + other * ops.cast(sin, dtype)
+
+
+def rotary_speeds(width, base, scaling, factor, original_length):
+    """Returns the angle of each pair of features at position 1, `(width / 2,)`.
+
+    Args:
+        width: Integer. Number of features that rotate.
+        base: Float.
+        scaling: None, `"linear"`, `"ntk"` or `"yarn"`.
+        factor: Float. How many times longer sequences are.
+        original_length: Integer. Length that a model was trained at.
+    """
+    if scaling == "ntk" and width > 2:
+        base = base * factor ** (width / (width - 2))
+    speeds = base ** (-np.arange(0, width, 2) / width)
+    if scaling == "linear":
+        return speeds / factor
+    if scaling == "yarn":  # pairs of 32 turns and more stay, of 1 and fewer slow down
+        turns = original_length * speeds / (2 * np.pi)
+        stays = np.clip((turns - 1) / (32 - 1), 0, 1)
+        return speeds * (stays + (1 - stays) / factor)
+    return speeds
 
 
 def alibi_slopes(num_heads):
@@ -118,28 +141,76 @@ class RotaryPosition(Position):
     Args:
         base: Number above 1; the slowest pair turns once in about `2 pi base`
             positions. Defaults to `10000.0`.
+        fraction: Number above 0 and at most 1. Share of the features that rotate, the
+            first ones; an even number of them is taken. Defaults to `1.0`.
+        scaling: How a model is taken to sequences `factor` times as long as those it
+            was trained at. `"linear"` divides positions by `factor`; `"ntk"` raises
+            the base, so that the slowest pair alone turns `factor` times as slowly;
+            `"yarn"` slows down the pairs that turn less than once, in part those of up
+            to 32 turns, and multiplies queries and keys by `0.1 log(factor) + 1`.
+            Defaults to `None`: unchanged.
+        factor: Number of at least 1. Defaults to `1.0`.
+        original_length: Integer. Length that a model was trained at, for `"yarn"`.
+            Defaults to `2048`.
 
-    Reference: Su et al. 2021, https://arxiv.org/abs/2104.09864
+    References:
+        - Su et al. 2021, https://arxiv.org/abs/2104.09864
+        - Linear: Chen et al. 2023, https://arxiv.org/abs/2306.15595
+        - YaRN, and NTK: Peng et al. 2023, https://arxiv.org/abs/2309.00071
     """
 
-    def __init__(self, base=10000.0, **kwargs):
+    def __init__(
+        self,
+        base=10000.0,
+        fraction=1.0,
+        scaling=None,
+        factor=1.0,
+        original_length=2048,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        check_number("RotaryPosition", above=1, base=base)
+        owner = "RotaryPosition"
+        check_number(owner, above=1, base=base)
+        check_number(owner, above=0, maximum=1, fraction=fraction)
+        check_number(owner, minimum=1, factor=factor)
+        check_choice(owner, (None, "linear", "ntk", "yarn"), scaling=scaling)
+        check_positive_integer(owner, original_length=original_length)
         self.base = base
+        self.fraction = fraction
+        self.scaling = scaling
+        self.factor = factor
+        self.original_length = original_length
 
     def build(self, heads_shape):
-        if heads_shape[-1] % 2:
+        width = heads_shape[-1]
+        if width % 2:
             raise ValueError(
                 "`RotaryPosition` rotates pairs of features and expects an even "
-                f"`key_dim`. Received: key_dim={heads_shape[-1]}"
+                f"`key_dim`. Received: key_dim={width}"
             )
         super().build(heads_shape)
 
     def rotate(self, x, start=0):
-        return rotate(x, start, self.base)
+        width = max(2, 2 * int(self.fraction * x.shape[-1] / 2))
+        speeds = rotary_speeds(
+            width, self.base, self.scaling, self.factor, self.original_length
+        )
+        turned = rotate(x[..., :width], start, speeds=speeds)
+        if width < x.shape[-1]:
+            turned = ops.concatenate([turned, x[..., width:]], axis=-1)
+        if self.scaling == "yarn":
+            turned = turned * (0.1 * math.log(self.factor) + 1)
+        return turned
 
     def get_config(self):
-        return {**super().get_config(), "base": self.base}
+        config = {
+            "base": self.base,
+            "fraction": self.fraction,
+            "scaling": self.scaling,
+            "factor": self.factor,
+            "original_length": self.original_length,
+        }
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable("attention_zoo")

@@ -4,6 +4,9 @@ from attention_zoo.layers.sequence.adaptive import AdaptiveAttention
 from attention_zoo.layers.sequence.attention import Attention
 from attention_zoo.layers.sequence.bahdanau import BahdanauAttention
 from attention_zoo.layers.sequence.co_attention import CoAttention
+from attention_zoo.layers.sequence.conditional_random_field import (
+    ConditionalRandomField,
+)
 from attention_zoo.layers.sequence.copy_gate import CopyGate
 from attention_zoo.layers.sequence.differential import DifferentialAttention
 from attention_zoo.layers.sequence.external import ExternalAttention
@@ -22,6 +25,7 @@ __all__ = [
     "Attention",
     "BahdanauAttention",
     "CoAttention",
+    "ConditionalRandomField",
     "CopyGate",
     "DenseSynthesizer",
     "DifferentialAttention",

@@ -18,6 +18,9 @@ from attention_zoo.layers.vision.concurrent_squeeze_excite import (
 )
 from attention_zoo.layers.vision.coordinate_attention import CoordinateAttention
 from attention_zoo.layers.vision.criss_cross import CrissCross
+from attention_zoo.layers.vision.cross_covariance_attention import (
+    CrossCovarianceAttention,
+)
 from attention_zoo.layers.vision.divided_space_time_attention import (
     DividedSpaceTimeAttention,
 )
@@ -39,6 +42,9 @@ from attention_zoo.layers.vision.parallel_polarized_attention import (
 )
 from attention_zoo.layers.vision.pixel_attention import PixelAttention
 from attention_zoo.layers.vision.selective_kernel import SelectiveKernel
+from attention_zoo.layers.vision.separable_self_attention import (
+    SeparableSelfAttention,
+)
 from attention_zoo.layers.vision.shuffle_attention import ShuffleAttention
 from attention_zoo.layers.vision.simam import SimAM
 from attention_zoo.layers.vision.spatial_attention import SpatialAttention
@@ -57,6 +63,7 @@ __all__ = [
     "ConcurrentSqueezeExcite",
     "CoordinateAttention",
     "CrissCross",
+    "CrossCovarianceAttention",
     "DividedSpaceTimeAttention",
     "DoubleAttention",
     "DualAttention",
@@ -70,6 +77,7 @@ __all__ = [
     "ParallelPolarizedAttention",
     "PixelAttention",
     "SelectiveKernel",
+    "SeparableSelfAttention",
     "ShuffleAttention",
     "SimAM",
     "SpatialAttention",

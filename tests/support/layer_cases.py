@@ -8,7 +8,9 @@ FOLDER = pathlib.Path(__file__).parents[1] / "layers"
 SHARED = {
     "test_arguments",
     "test_promises",
+    "test_random",
     "test_saved_layers",
+    "test_stateful",
     "test_weight_options",
 }
 
