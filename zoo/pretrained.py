@@ -3,7 +3,6 @@
 import dataclasses
 import fnmatch
 import functools
-import hashlib
 import importlib.resources
 import json
 import os
@@ -16,7 +15,12 @@ import keras
 from attention_zoo import remote
 from attention_zoo.heads import replace_head
 from attention_zoo.layers.core.validation import suggest
-from attention_zoo.remote import MODEL_FILE, PretrainedError
+from attention_zoo.remote import (
+    MODEL_FILE,
+    PretrainedError,
+    file_sha256,
+    one_line,
+)
 
 CARD_FILE = "card.json"
 _CARDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of loaded models
@@ -52,7 +56,7 @@ class Entry:
             ) from None
         except (OSError, ValueError) as error:
             raise PretrainedError(
-                f"{file} cannot be read ({_one_line(error)}). Train the model again, "
+                f"{file} cannot be read ({one_line(error)}). Train the model again, "
                 "or restore the file."
             ) from None
         if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
@@ -70,12 +74,9 @@ class Entry:
         """
         expected = self.card["sha256"]
         file = self.folder / MODEL_FILE
-        if not file.is_file():
-            model = load_file(self.fetch())
-            _CARDS[model] = self.card
-            return model
-        with importlib.resources.as_file(file) as path:
-            if file_sha256(path) != expected:
+        fetched = None if file.is_file() else self.fetch()
+        with importlib.resources.as_file(fetched or file) as path:
+            if fetched is None and file_sha256(path) != expected:
                 raise PretrainedError(
                     f"{file} is truncated or altered: its sha256 is not the one in "
                     f"{CARD_FILE}. Train the model again, or restore the file."
@@ -243,7 +244,7 @@ def load_file(path):
     except Exception as error:
         # Keras, zipfile, h5py and json each raise their own kind on a damaged file.
         raise PretrainedError(
-            f"{path} cannot be opened as a Keras model: {_one_line(error)}"
+            f"{path} cannot be opened as a Keras model: {one_line(error)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise PretrainedError(
@@ -251,12 +252,6 @@ def load_file(path):
             "with `keras.saving.load_model`."
         )
     return model
-
-
-def file_sha256(path):
-    """Returns the sha256 of a file as a hexadecimal string."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _entries():
@@ -278,9 +273,3 @@ def _roots():
     """Returns the folders that hold entries, the first to be searched first."""
     packaged = importlib.resources.files("attention_zoo.saved_models")
     return [pathlib.Path("saved_models"), packaged]
-
-
-def _one_line(error):
-    """Returns the first line of an error's message, or its kind when it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

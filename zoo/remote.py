@@ -5,6 +5,7 @@ the sha256 of its `model.keras`, so that a file is trusted wherever it comes fro
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import pathlib
@@ -41,8 +42,6 @@ def fetch(name, sha256, place=None):
         PretrainedError: If no place is named, or if the file is missing there, cannot
             be reached or kept, or is not the one of the card.
     """
-    import pooch
-
     place = os.fspath(place or os.environ.get(PLACE, ""))
     if not place:
         raise PretrainedError(
@@ -57,7 +56,7 @@ def fetch(name, sha256, place=None):
         path = pathlib.Path(place) / name / MODEL_FILE
     if not path.is_file():
         raise PretrainedError(f"There is no file {path} of the trained model {name}.")
-    if pooch.file_hash(path) != sha256:
+    if file_sha256(path) != sha256:
         raise PretrainedError(_altered(path))
     return path
 
@@ -165,6 +164,18 @@ def _in_one_line(place):
     except PretrainedError:
         raise
     except Exception as error:  # requests, urllib3, the Hub: each raises its own
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise PretrainedError(f"{place} cannot be reached or kept: {reason}") from error
+        raise PretrainedError(
+            f"{place} cannot be reached or kept: {one_line(error)}"
+        ) from error
+
+
+def file_sha256(path):
+    """Returns the sha256 of a file as a hexadecimal string."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def one_line(error):
+    """Returns the first line of an error's message, or its kind when it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

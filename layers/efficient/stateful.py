@@ -149,7 +149,7 @@ class StatefulAttention(SelfAttentionLayer):
         return ops.reshape(heads, (*ops.shape(heads)[:2], width))
 
     def _convolve(self, x, kernel, state):
-        """Returns `silu` of a causal convolution, and the state it leaves."""
+        """Returns a causal convolution of `x`, and the state it leaves."""
         kernel = ops.cast(kernel, x.dtype)
         before = ops.cast(state["recent"], x.dtype)
         output, recent = short_convolution(x, kernel, before)

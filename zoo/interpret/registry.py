@@ -50,8 +50,8 @@ def explain(model, inputs, class_names=None, vocabulary=None, method="auto"):
     Gradients of text models are taken at the output of the embedding, against zero;
     those of images against the image's mean colour, of series against their mean.
     Images have no `"rollout"`, `"flow"`, `"value_norm"` or `"attention_x_gradient"` but
-    where patches attend to
-    each other, series have neither, and translators `"attention"` alone.
+    where patches attend to each other, series have none of them, and translators
+    `"attention"` alone.
 
     Args:
         model: A `keras.Model`, a graph or a subclass. Its attention layers may be of
