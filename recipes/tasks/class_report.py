@@ -16,11 +16,9 @@ def by_class(answers, labels):
     Returns:
         List of tuples, one for each class; a figure of nothing is NaN.
     """
-    answers, labels = np.asarray(answers) > 0, np.asarray(labels) > 0
-    hits = (answers & labels).sum(axis=0)
-    given, right = answers.sum(axis=0), labels.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        columns = hits / given, hits / right, 2 * hits / (given + right), right
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = precision_recall_fscore_support(labels, answers, zero_division=np.nan)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -32,9 +30,9 @@ def confusion(answers, labels, count):
         labels: Integer array `(N,)`.
         count: Integer, how many classes there are.
     """
-    matrix = np.zeros((count, count), int)
-    np.add.at(matrix, (labels, answers), 1)
-    return matrix
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(labels, answers, labels=range(count))
 
 
 def table_lines(rows, names):

@@ -310,8 +310,8 @@ def facts_of(texts, names):
 
 
 def adapted(recipe):
-    """Returns a recipe without what only its own data have: texts without labels."""
-    own_only = ("unlabelled", "self_training", "behaviour")
+    """Returns a recipe without what only its own data have, such as other columns."""
+    own_only = ("unlabelled", "self_training", "behaviour", "columns", "out_of_scope")
     kept = {k: v for k, v in recipe.pipeline.items() if k not in own_only}
     return dataclasses.replace(recipe, pipeline=kept)
 

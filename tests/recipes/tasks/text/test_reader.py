@@ -1,5 +1,6 @@
 """Own texts: what is read of tables, folders and TFDS sets, and what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -273,3 +274,17 @@ def test_the_majority_class():
     scores = baselines.majority_class(train, train, test)
     assert scores["accuracy"] == 0.75
     assert scores["macro_f1"] == pytest.approx((0 + 6 / 7) / 2)
+
+
+def test_a_recipe_for_own_data_forgets_what_only_its_own_have():
+    recipe = reader.recipe_for("attention_lstm", {})
+    kept = recipe.pipeline
+    own_only = {
+        "columns": ("text", "intent"),
+        "out_of_scope": ("validation_oos", "test_oos"),
+        "unlabelled": "unsupervised",
+        "self_training": True,
+        "behaviour": True,
+    }
+    other = dataclasses.replace(recipe, pipeline={**kept, **own_only})
+    assert reader.adapted(other).pipeline == kept
