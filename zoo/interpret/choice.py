@@ -130,8 +130,10 @@ def explain_by_choice(kind, card, model, *inputs):
         *inputs: What `kind.of` takes before the method.
 
     Returns:
-        The explanation, with a `note`.
+        The explanation, with a `note` where there was a choice.
     """
+    if len(kind.methods) == 1:
+        return kind.of(model, *inputs, *kind.methods)
     method, row = _from_card(card, kind.methods)
     if method is not None:
         explanation = kind.of(model, *inputs, method)

@@ -284,7 +284,8 @@ def test_explain(command, refused, entry):
         np.stack([draw(), draw(seed=2)]),
         class_names=CLASSES,
     )
-    assert out == f"{explanation.to_text()}\nseen.png\n"
+    note = "method attention: its methods are not measured"
+    assert out == f"{note}\n{explanation.to_text()}\nseen.png\n"
     with Image.open("seen.png") as picture:
         assert picture.format == "PNG"
     code, out, _ = command(

@@ -206,7 +206,8 @@ def test_explain(command, entry, model):
     code, out, _ = command("explain", RECIPE, "x.csv", "--out", "seen.png")
     assert code == 0
     explanation = attention_zoo.explain(model, values[None], class_names=VARIATES)
-    assert out == f"{explanation.to_text()}\nseen.png\n"
+    note = "method attention: its methods are not measured"
+    assert out == f"{note}\n{explanation.to_text()}\nseen.png\n"
     with open("seen.png", "rb") as picture:
         assert picture.read(4) == b"\x89PNG"
     assert "in 52 steps: load " in out
