@@ -273,7 +273,12 @@ def test_predict(command, entry, model):
     outputs = np.asarray(model(keras.ops.convert_to_tensor(TEXTS), training=False))
     given = [text for text in TEXTS if text]
     code, out, err = command("predict", RECIPE, *given)
-    assert (code, err) == (0, "1 text was cut after 100 words\n")
+    assert code == 0
+    assert err.splitlines() == [
+        "1 text was cut after 100 words",
+        "1 text has no known word: what comes out for such a text means nothing "
+        "(is it in another language or script?)",
+    ]
     answers = parsed(out)
     kept = [row for text, row in zip(TEXTS, outputs, strict=True) if text]
     for (name, probability), row in zip(answers, kept, strict=True):
@@ -290,13 +295,14 @@ def test_predict_reads_lines(command, entry, monkeypatch):
     monkeypatch.setattr(sys, "stdin", stream)
     code, out, err = command("predict", RECIPE)
     assert code == 2
-    *refused, cut = err.splitlines()
+    *refused, cut, unknown = err.splitlines()
     assert refused == [
         "attention-zoo: error: line 2 is empty",
         "attention-zoo: error: line 4 is not valid UTF-8",
         "attention-zoo: error: line 6 is empty",
     ]
     assert cut.startswith("1 text was cut after ")
+    assert unknown.startswith("3 texts have no known word: ")
     rows = out.split("\n")[:-1]
     assert [i for i, row in enumerate(rows, 1) if not row] == [2, 4, 6]
     answers = parsed("\n".join(filter(None, rows)))

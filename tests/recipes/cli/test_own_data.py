@@ -162,7 +162,11 @@ def test_a_line_for_each_line_and_what_was_cut(folder, command, monkeypatch):
     code, out, err = command("predict", "reviews")
     assert code == 2
     assert [bool(line) for line in out.splitlines()] == [True, False, False, True, True]
-    assert err.splitlines()[-1] == "1 text was cut after 16 words"
+    assert err.splitlines()[-2:] == [
+        "1 text was cut after 16 words",
+        "2 texts have no known word: what comes out for such a text means nothing "
+        "(is it in another language or script?)",
+    ]
 
 
 def test_bad_input(folder, refused):

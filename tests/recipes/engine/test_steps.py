@@ -144,14 +144,14 @@ def test_splits_and_labels():
 
 
 def test_a_missing_test_split_is_found_at_once(refused, tmp_path, monkeypatch):
-    generated = text._generated_split
+    generated = text.generate
 
     def split(name):
         if name == "test":
             raise UserError("dataset 'words' has no split 'held_out': it has train")
         return generated(name)
 
-    monkeypatch.setattr(text, "_generated_split", split)
+    monkeypatch.setattr(text, "generate", split)
     monkeypatch.setattr(trainer, "fit", fail)
     message = refused(*TRAIN, tmp_path)
     assert message == "dataset 'words' has no split 'held_out': it has train"

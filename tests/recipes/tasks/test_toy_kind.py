@@ -42,7 +42,7 @@ class ToyTask(Task):
 class Sums:
     """Stands for an explanation: each number by its share of the sum."""
 
-    default_layer = "sum"
+    default_layer, method, note = "sum", "attention", ""
 
     def __init__(self, inputs):
         self.weights = {"sum": inputs[..., 0] / inputs.sum(axis=(1, 2))[:, None]}

@@ -194,7 +194,7 @@ def test_every_weight_gets_a_gradient(name, attention):
     # With steps this large even a tiny gradient moves a weight visibly.
     targets = make_targets(model)
     loss = "sparse_categorical_crossentropy" if targets.ndim == 1 else "mse"
-    model.compile(keras.optimizers.SGD(1e3), loss)
+    model.compile(keras.optimizers.SGD(1e5), loss)
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_variables]
     loss = model.train_on_batch(make_inputs(model), targets)
     assert np.isfinite(loss)
