@@ -69,10 +69,6 @@ def built(problem):
     The symbolic call has the shape and the dtype of the output.
     """
     layer = refusals(problem.make)
-    output = refusals(call, layer, problem)
-    shake(layer)
-    output = call(layer, problem)
-    assert all(np.isfinite(x).all() for x in keras.tree.flatten(output)), "not finite"
     symbols = {
         name: keras.KerasTensor(x.shape, x.dtype.name)
         for name, x in {**problem.inputs, **problem.masks}.items()
@@ -81,7 +77,12 @@ def built(problem):
     if "attention_mask" in options:
         mask = options.pop("attention_mask")
         symbols["attention_mask"] = keras.KerasTensor(mask.shape, "bool")
-    spec = first(layer(**symbols, **options))
+    # First, since JAX's compiled call takes built layers alone.
+    spec = first(refusals(layer, **symbols, **options))
+    refusals(call, layer, problem)
+    shake(layer)
+    output = call(layer, problem)
+    assert all(np.isfinite(x).all() for x in keras.tree.flatten(output)), "not finite"
     assert tuple(spec.shape) == first(output).shape, "the symbolic shape differs"
     assert spec.dtype == layer.compute_dtype, "the symbolic dtype differs"
     return layer, output
