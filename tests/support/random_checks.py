@@ -63,12 +63,8 @@ def chooses(problem):
     return problem.name in CHOOSING or config.get("normalizer") in JUMPS
 
 
-def built(problem):
-    """Returns the problem's layer, built and off its initial weights, and its output.
-
-    The symbolic call has the shape and the dtype of the output.
-    """
-    layer = refusals(problem.make)
+def symbolic_call(layer, problem):
+    """Calls a layer on symbols, which builds it: JAX's compiled call takes no other."""
     symbols = {
         name: keras.KerasTensor(x.shape, x.dtype.name)
         for name, x in {**problem.inputs, **problem.masks}.items()
@@ -77,8 +73,16 @@ def built(problem):
     if "attention_mask" in options:
         mask = options.pop("attention_mask")
         symbols["attention_mask"] = keras.KerasTensor(mask.shape, "bool")
-    # First, since JAX's compiled call takes built layers alone.
-    spec = first(refusals(layer, **symbols, **options))
+    return layer(**symbols, **options)
+
+
+def built(problem):
+    """Returns the problem's layer, built and off its initial weights, and its output.
+
+    The symbolic call has the shape and the dtype of the output.
+    """
+    layer = refusals(problem.make)
+    spec = first(refusals(symbolic_call, layer, problem))
     refusals(call, layer, problem)
     shake(layer)
     output = call(layer, problem)
@@ -174,7 +178,7 @@ def check_saved(problem, layer, output):
     """The config holds what was accepted: through JSON, the layer computes alike."""
     config = layer.get_config()
     clone = type(layer).from_config(json.loads(json.dumps(config)))
-    call(clone, problem)  # what is built holds the shapes that it was built on
+    symbolic_call(clone, problem)  # what is built holds the shapes it was built on
     assert json.dumps(clone.get_config()) == json.dumps(config), "another config"
     clone.set_weights(layer.get_weights())
     assert_close(problem, call(clone, problem), output)
