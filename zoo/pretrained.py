@@ -7,6 +7,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import warnings
 import weakref
 from importlib.resources.abc import Traversable
 
@@ -83,6 +84,11 @@ class Entry:
                 )
             model = load_file(path)
         _CARDS[model] = self.card
+        terms = str(self.card.get("data_license", ""))
+        if "non-commercial" in terms:
+            warnings.warn(
+                f"{self.name} is not for commercial use: {terms}", stacklevel=3
+            )
         return model
 
     def fetch(self, place=None):
@@ -182,21 +188,43 @@ def _load(name_or_path):
     return load_file(path)
 
 
-def list_pretrained(pattern="*"):
+def list_pretrained(pattern="*", kind=None, dataset=None, data_license=None):
     """Returns the sorted names of the trained models that match `pattern`.
 
     Args:
         pattern: String, a shell pattern such as `"*imdb*"`. Defaults to `"*"`.
+        kind: String or `None`. The kind of task: `"text"`, `"images"`, `"series"` or
+            `"translation"`. Defaults to `None`, any.
+        dataset: String or `None`, a shell pattern of the data set's name, such as
+            `"ett/*"`. Defaults to `None`, any.
+        data_license: String or `None`, a shell pattern of the license of the data, such
+            as `"CC BY*"`. Defaults to `None`, any.
 
     Returns:
-        A sorted list of strings, each a name that `load` takes.
+        A sorted list of strings, each a name that `load` takes. One whose card cannot
+        be read is in no list that asks for a kind, data set or license.
 
     Example:
 
     >>> "attention_lstm_imdb" in attention_zoo.list_pretrained("*lstm*")
     True
     """
-    return sorted(fnmatch.filter(_entries(), pattern))
+    wanted = {"kind": kind, "dataset": dataset, "data_license": data_license}
+    wanted = {field: form for field, form in wanted.items() if form is not None}
+    entries = _entries()
+    names = sorted(fnmatch.filter(entries, pattern))
+    return [name for name in names if _fits(entries[name], wanted)]
+
+
+def _fits(entry, wanted):
+    """Returns whether the fields of an entry's card match patterns."""
+    try:
+        return all(
+            fnmatch.fnmatchcase(str(entry.card.get(field, "")), form)
+            for field, form in wanted.items()
+        )
+    except PretrainedError:
+        return False
 
 
 def find(name_or_path):

@@ -15,6 +15,7 @@ import numpy as np
 
 from attention_zoo.recipes.cards.explanations import method_of
 from attention_zoo.recipes.core.recipe import get_recipe
+from attention_zoo.recipes.datasets.licenses import NOT_STATED, commercial
 
 TEMPLATE = "card.md.jinja"
 PACKAGES = ("attention-zoo", "keras", "tensorflow", "tensorflow-datasets", "numpy")
@@ -164,6 +165,7 @@ def render(card, recipe):
         failed=card.get("failed_steps", {}),
         method=method_of(card),
         synthetic=card["dataset"].split("/")[0] == own,
+        commercial=commercial(card.get("data_license", NOT_STATED)),
     )
 
 

@@ -16,6 +16,7 @@ FIELDS = {
     "model": str,
     "dataset": str,
     "source": {},
+    "data_license": str,
     "smoke": bool,
     "seeds": [{str: float}],
     "published_seed": int,

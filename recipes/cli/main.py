@@ -149,6 +149,8 @@ COMMANDS: dict[str, tuple] = {
         "Models, recipes and trained models.",
         argument("pattern", nargs="?", default="*", metavar="PATTERN"),
         switch("--layers", "the attention layers, by family, instead"),
+        switch("--json", "as JSON: each name with its kind and what it is"),
+        switch("--csv", "as CSV: name, kind and what it is"),
     ),
     "show": (
         show.show,

@@ -1,8 +1,12 @@
 """`attention-zoo list` and `show`: nothing heavy is imported for them."""
 
+import csv
 import fnmatch
 import inspect
+import itertools
+import json
 import re
+import sys
 
 import attention_zoo
 from attention_zoo import layers
@@ -17,19 +21,34 @@ from attention_zoo.registry import get_builder
 def list_all(args):
     """Prints the names that match a pattern, a line of text beside each."""
     known = layers_by_family() if args.layers else names_by_kind()
-    shown = 0
-    for kind, described in known.items():
-        names = fnmatch.filter(described, args.pattern)
-        if not names:
-            continue
-        print(("" if not shown else "\n") + kind)
-        width = max(map(len, names))
-        for name in names:
-            print(f"  {name:{width}}  {described[name]()}".rstrip())
-        shown += len(names)
-    if not shown:
+    rows = [
+        {"name": name, "kind": kind, "description": described[name]()}
+        for kind, described in known.items()
+        for name in fnmatch.filter(described, args.pattern)
+    ]
+    if not rows:
         names = [name for described in known.values() for name in described]
         raise unknown("layer" if args.layers else "name", args.pattern, {*names})
+    if args.json and args.csv:
+        raise UserError("--json and --csv exclude each other")
+    if args.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif args.csv:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        print_rows(rows)
+
+
+def print_rows(rows):
+    """Prints names and descriptions under a heading for each kind."""
+    for kind, group in itertools.groupby(rows, key=lambda row: row["kind"]):
+        group = list(group)
+        print(kind if group[0] is rows[0] else f"\n{kind}")
+        width = max(len(row["name"]) for row in group)
+        for row in group:
+            print(f"  {row['name']:{width}}  {row['description']}".rstrip())
 
 
 def names_by_kind():
@@ -140,6 +159,7 @@ def card_lines(name):
         "parameters": "{:,} parameters",
         "model_file_mb": "{} MB",
         "single_prediction_ms": "{} ms for one prediction",
+        "data_license": "license of the data: {}",
         "date": "trained on {}",
         "command": "{}",
     }.items():

@@ -12,6 +12,7 @@ from attention_zoo.recipes.cards import card
 from attention_zoo.recipes.cards.explanations import report as faithfulness
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.core.recipe import load_pipeline
+from attention_zoo.recipes.datasets.licenses import origin
 from attention_zoo.recipes.engine import checkpoints, entries, publishing
 from attention_zoo.recipes.engine.callbacks import (
     Averages,
@@ -118,7 +119,7 @@ def train(
             "kind": recipe.kind,
             "model": recipe.model,
             "dataset": pipeline.dataset,
-            **({"source": pipeline.source} if pipeline.source else {}),
+            **steps.run("license", lambda: origin(pipeline, data_dir), {}),
             "smoke": smoke,
             **facts,
             **card.over_seeds(runs),

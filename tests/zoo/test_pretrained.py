@@ -72,6 +72,27 @@ def test_list_and_find(entry):
     assert found.card["recipe"] == "tiny_words"
 
 
+def test_lists_by_what_cards_say(entry):
+    card = json.loads((entry / "card.json").read_text())
+    card |= {"kind": "text", "dataset": "words/1.0.0", "data_license": "CC BY 4.0"}
+    (entry / "card.json").write_text(json.dumps(card))
+    other = shutil.copytree(entry, entry.with_name("tiny_broken"))
+    (other / "card.json").write_text("{")
+    listed = attention_zoo.list_pretrained
+    assert listed("tiny*") == ["tiny_broken", "tiny_words"]
+    assert listed("tiny*", kind="text") == ["tiny_words"]
+    assert listed("tiny*", kind="text", data_license="MIT") == []
+    assert listed(dataset="words/*", data_license="CC BY*") == ["tiny_words"]
+
+
+def test_what_is_not_for_commercial_use_says_so(entry):
+    card = json.loads((entry / "card.json").read_text())
+    card["data_license"] = "Flickr terms, non-commercial research"
+    (entry / "card.json").write_text(json.dumps(card))
+    with pytest.warns(UserWarning, match="tiny_words is not for commercial use: Flic"):
+        attention_zoo.load("tiny_words")
+
+
 def test_half_written_folders_are_not_listed(entry):
     shutil.copytree(entry, entry.with_name(".tiny_words.tmp"))
     entry.with_name("empty").mkdir()

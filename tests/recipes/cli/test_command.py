@@ -1,5 +1,6 @@
 """The command `attention-zoo`: what it prints, and its one line for bad input."""
 
+import csv
 import json
 import re
 
@@ -63,6 +64,20 @@ def test_list(command, tmp_path):
     assert code == 0
     assert out.splitlines()[0] == "trained models"
     assert len(out.splitlines()) == 2
+
+
+def test_list_for_programs(command, tmp_path):
+    folder = tmp_path / "saved_models" / "some_words"
+    write_card(folder, metrics={"accuracy": 0.75}, dataset='a "b", c/1.0.0')
+    row = {
+        "name": "some_words",
+        "kind": "trained models",
+        "description": 'test accuracy 0.7500; a "b", c/1.0.0',
+    }
+    assert json.loads(command("list", "some*", "--json")[1]) == [row]
+    out = command("list", "some*", "--csv")[1]
+    assert list(csv.DictReader(out.splitlines())) == [row]
+    assert command("list", "--json", "--csv")[0] == 2
 
 
 def test_list_layers(command):
