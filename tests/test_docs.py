@@ -158,6 +158,11 @@ def test_files_that_the_documents_name_exist():
                 assert (ROOT / name).exists(), name
 
 
+def test_the_citation_has_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {attention_zoo.__version__}\n" in citation
+
+
 def test_the_changelog_has_this_version():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {attention_zoo.__version__}" in changelog
