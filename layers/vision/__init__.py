@@ -30,12 +30,16 @@ from attention_zoo.layers.vision.dynamic_conv import DynamicConv
 from attention_zoo.layers.vision.efficient_channel_attention import (
     EfficientChannelAttention,
 )
+from attention_zoo.layers.vision.efficient_multi_scale_attention import (
+    EfficientMultiScaleAttention,
+)
 from attention_zoo.layers.vision.frequency_channel_attention import (
     FrequencyChannelAttention,
 )
 from attention_zoo.layers.vision.gather_excite import GatherExcite
 from attention_zoo.layers.vision.global_context import GlobalContext
 from attention_zoo.layers.vision.large_kernel_attention import LargeKernelAttention
+from attention_zoo.layers.vision.neighborhood_attention import NeighborhoodAttention
 from attention_zoo.layers.vision.non_local import NonLocal
 from attention_zoo.layers.vision.parallel_polarized_attention import (
     ParallelPolarizedAttention,
@@ -69,10 +73,12 @@ __all__ = [
     "DualAttention",
     "DynamicConv",
     "EfficientChannelAttention",
+    "EfficientMultiScaleAttention",
     "FrequencyChannelAttention",
     "GatherExcite",
     "GlobalContext",
     "LargeKernelAttention",
+    "NeighborhoodAttention",
     "NonLocal",
     "ParallelPolarizedAttention",
     "PixelAttention",

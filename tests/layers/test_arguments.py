@@ -168,7 +168,10 @@ OTHER_OF = {
     ("HierarchicalAttention", "sentence_encoder"): lambda: keras.layers.GRU(
         3, return_sequences=True
     ),
+    ("EfficientMultiScaleAttention", "groups"): 3,
+    ("EfficientMultiScaleAttention", "kernel_size"): 5,
     ("LargeKernelAttention", "kernel_size"): 9,
+    ("NeighborhoodAttention", "kernel_size"): 5,
     ("LinformerAttention", "units"): (7, ADDITIVE),
     ("LocalAttention", "units"): (7, ADDITIVE),
     ("LuongAttention", "alignment"): "local_p",

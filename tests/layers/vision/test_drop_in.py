@@ -16,7 +16,11 @@ MAPS = [
     for name in layers.list_attentions(family=family)
 ]
 # Layers that cut their channels into parts of one size take multiples of this only.
-MULTIPLES = {"shuffle_attention": 16, "split_attention": 2}
+MULTIPLES = {
+    "efficient_multi_scale_attention": 8,
+    "shuffle_attention": 16,
+    "split_attention": 2,
+}
 
 
 def shape_of(name, height, width, channels):

@@ -15,7 +15,13 @@ H, W, C = 6, 5, 32
 SMALLER = {"gather_excite": (3, 3), "non_local": (3, 3)}
 CONFIG = {"gather_excite": {"extent": 2}, "non_local": {"pool_size": 2}}
 # Attention of positions to positions: what all give away sums to 1.
-SHARES = ("axial_attention", "criss_cross", "non_local", "window_attention")
+SHARES = (
+    "axial_attention",
+    "criss_cross",
+    "neighborhood_attention",
+    "non_local",
+    "window_attention",
+)
 
 
 def records_of(name, shape):
