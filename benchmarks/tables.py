@@ -21,6 +21,7 @@ from benchmarks._method import RESULTS
 
 README = pathlib.Path("README.md")
 LAYERS = pathlib.Path("docs/layers.md")
+EXPLAINING = pathlib.Path("docs/explaining.md")
 CHOOSING = pathlib.Path("docs/choosing.md")
 BENCHMARKS = pathlib.Path("docs/benchmarks.md")
 LOOPS = ("loop", "compiled_loop")  # of the decoding benchmark
@@ -187,6 +188,24 @@ def costs():
     return "\n".join(lines)
 
 
+def methods(cards):
+    """Returns the Markdown table of how faithful each entry's best method is, and
+    attention beside it."""
+    measures = ("rank_correlation", "comprehensiveness", "sufficiency")
+    lines = [
+        "| entry | method | rank correlation | comprehensiveness | sufficiency |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for card in sorted(cards, key=lambda card: card["recipe"]):
+        entry = f"[{card['recipe']}](../saved_models/{card['recipe']}/README.md)"
+        found = card.get("explanations", {"methods": {}})
+        for method in dict.fromkeys((found.get("best"), "attention")):
+            if row := found["methods"].get(method):
+                figures = " | ".join(f"{row[key]:.3f}" for key in measures)
+                lines.append(f"| {entry} | `{method}` | {figures} |")
+    return "\n".join(lines)
+
+
 def fill(text, tables):
     """Returns a text with every table put between its marks.
 
@@ -224,6 +243,7 @@ def main(arguments):
             "families": families(),
         },
         LAYERS: {"layers": attentions()},
+        EXPLAINING: {"methods": methods(cards)},
         CHOOSING: {
             "memory": memory(RESULTS / "memory.csv"),
             "vision": vision(RESULTS / "vision.csv"),
