@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.tasks.series import baselines, scaling
+from attention_zoo.recipes.tasks.series import baselines, boosting, scaling
 from attention_zoo.recipes.tasks.series.checks import check_options
 from attention_zoo.recipes.tasks.series.losses import HorizonError, HorizonLoss
 from attention_zoo.recipes.tasks.series.rows import SeriesRows
@@ -59,7 +59,6 @@ class Pipeline(SeriesRows):
         self.horizons = list(self.options["horizons"])
         self.horizon = max(self.horizons)
         self.quantiles = recipe.config.get("quantiles")
-        self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
             self.dataset, self.variates = "generated/smoke", SMOKE_VARIATES
             dates, self.rows = generate(self.lookback, self.horizon)
@@ -68,6 +67,10 @@ class Pipeline(SeriesRows):
         self.step_seconds = self._step(dates, owners).seconds
         self._divide(owners)
         self._fill()
+        attends = recipe.config.get("attention") is not None
+        # `explain` is for models that forecast all that they see.
+        self.COMPARES_METHODS = not (self.past or self.known)
+        self.shows_attention = attends and self.COMPARES_METHODS
         self._set_scales()
         for name in SPLITS:
             if self.window_count(name, self.horizon) < 1:
@@ -211,7 +214,7 @@ class Pipeline(SeriesRows):
     def baselines(self):
         test = self.targets_seen("test")
         season = min(self.options["season"], self.lookback)
-        return {
+        found = {
             "seasonal_naive": lambda: baselines.measure_seasonal_naive(
                 test, self.horizons, season
             ),
@@ -219,6 +222,21 @@ class Pipeline(SeriesRows):
                 self._linear, test, self.horizons
             ),
         }
+        if self.past or self.known:
+            found["gradient_boosting"] = lambda: boosting.measure(
+                self.windows("train"), self.windows("test"), self.layout(), season
+            )
+        return found
+
+    def layout(self):
+        """Returns the `boosting.Layout` of the windows."""
+        return boosting.Layout(
+            self.lookback,
+            self.horizons,
+            len(self.variates),
+            len(self.past),
+            len(self.known),
+        )
 
     def attention_report(self, servable, count=20):
         """Returns what is known about the attention on test windows.
