@@ -218,7 +218,9 @@ def _notes(pieces, chosen, each=True):
         notes.append(f"{filled:,} empty cells will be filled between their neighbours")
     absent = sum(series.absent for series in pieces)
     if not each:
-        return notes + [f"{absent:,} absent rows filled in"] * (absent > 0)
+        ahead = sum(series.left for series in pieces)
+        notes += [f"{absent:,} absent rows filled in"] * (absent > 0)
+        return notes + [reader.LEFT.format(ahead)] * (ahead > 0)
     return notes + [note for series in pieces for note in series.notes]
 
 

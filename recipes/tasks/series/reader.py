@@ -16,6 +16,7 @@ from attention_zoo.recipes.tasks.series.steps import Step, find_step
 from attention_zoo.recipes.tasks.series.table import Table
 
 ID_COLUMN = "unique_id"
+LEFT = "{:,} rows behind the last value left out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Series:
         absent: How many rows were filled in.
         notes: Lines that say what was not taken and what was changed.
         ahead: How many of the last rows hold known columns alone.
+        left: How many such rows were left out.
     """
 
     stamps: Stamps
@@ -76,19 +78,21 @@ class Series:
     absent: int = 0
     notes: list = dataclasses.field(default_factory=list)
     ahead: int = 0
+    left: int = 0
 
     def past_only(self):
         """Returns the series without the rows that hold known columns alone."""
         if not self.ahead:
             return self
         end = len(self.values) - self.ahead
-        note = f"{self.ahead} rows behind the last value left out"
+        note = LEFT.format(self.ahead)
         return dataclasses.replace(
             self,
             stamps=self.stamps.take(slice(end)),
             values=self.values[:end],
             notes=[*self.notes, note],
             ahead=0,
+            left=self.ahead,
         )
 
 

@@ -145,6 +145,12 @@ class SeriesTask(Task):
             parser.add_argument(name, metavar=metavar, help=text)
 
     def read(self, entry, card, args, out=None):
+        covariates = [*card.get("past", ()), *card.get("known", ())]
+        if covariates:
+            raise UserError(
+                f"{entry.name} sees {', '.join(covariates)} beside what it forecasts: "
+                "explain does not take such models yet"
+            )
         return self._read(entry, card, args)[1]
 
     def _read(self, entry, card, args):
