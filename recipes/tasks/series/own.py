@@ -1,5 +1,7 @@
 """Own series as a data set."""
 
+from typing import Any
+
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
@@ -51,11 +53,10 @@ def options(args):
 
 def reading(given):
     """Returns the `reader.Options` of a dict of options."""
-    return reader.Options(
-        **{name: given.get(name) for name in READING},
-        **{name: names_in(given.get(name)) for name in LISTS},
-        **{name: bool(given.get(name)) for name in FLAGS},
-    )
+    values: dict[str, Any] = {name: given.get(name) for name in READING}
+    values |= {name: names_in(given.get(name)) for name in LISTS}
+    values |= {name: bool(given.get(name)) for name in FLAGS}
+    return reader.Options(**values)
 
 
 def names_in(value):

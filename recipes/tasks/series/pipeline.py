@@ -1,6 +1,7 @@
 """Forecasting: windows of one long series, and metrics as the literature has them."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -182,7 +183,7 @@ class Pipeline(SeriesRows):
         """
         inputs, targets = self.windows(split)
         takes_raw = any(layer.name == "standardise" for layer in model.layers)
-        picked = slice(None)
+        picked: Any = slice(None)
         if sample:
             picked = np.linspace(0, len(inputs) - 1, sample).astype(int)
         inputs, targets = inputs[picked], targets[picked]

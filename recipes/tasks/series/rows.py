@@ -95,8 +95,9 @@ class SeriesRows(pipeline.Pipeline):
             raise UserError(f"{self.dataset}: no series has {least} rows")
         for reason, count in left_out(short, least).items():
             print(f"left out: {count:,} {reason}", flush=True)
-            dropped = {**self.source["dropped"], reason: count}
-            self.source = {**self.source, "dropped": dropped}
+            source = dict(self.source or {})
+            dropped = {**source.get("dropped", {}), reason: count}
+            self.source = {**source, "dropped": dropped}
         self._parts = [x for x, fits in zip(self._parts, whole, strict=True) if fits]
         self.series = len(self._parts)
 

@@ -105,11 +105,8 @@ class SeriesTask(Task):
     def columns(self, card):
         """Returns the names of the columns of a file to forecast from."""
         covariates = [*card.get("past", ()), *card.get("known", ())]
-        names = ["date", *card["variates"], *covariates]
-        source = card.get("source", {})
-        if card.get("series") and source.get("columns"):
-            names = source["columns"]
-        return names
+        columns = card.get("source", {}).get("columns")
+        return columns or ["date", *card["variates"], *covariates]
 
     def _step(self, card):
         """Returns the `Step` of a card, whose seconds alone older ones have."""
