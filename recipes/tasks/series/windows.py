@@ -67,14 +67,24 @@ def scale_of(values):
 def scales_of(parts, known):
     """Returns mean and deviation of each series, arrays `(S, 1, D)`, by its train rows.
 
-    The columns that are known ahead have one scale for all series.
+    A column that is constant in a series has the deviation that it has over all series,
+    and the columns that are known ahead have one scale for all.
 
     Args:
         parts: List of dicts from splits to arrays `(T, D)`.
         known: Integer, how many of the last columns are known ahead.
     """
-    scales = np.array([scale_of(rows["train"]) for rows in parts])  # (S, 2, D)
+    whole = scale_of(np.concatenate([rows["train"] for rows in parts]))
+    if len(parts) == 1:
+        return [np.reshape(scale, (1, 1, -1)) for scale in whole]
+    means, deviations = [], []
+    for rows in parts:
+        mean, deviation = scale_of(rows["train"])
+        constant = (rows["train"] == rows["train"][:1]).all(axis=0)
+        deviations.append(np.where(constant, whole[1], deviation))
+        means.append(mean)
+    scales = [np.array(means)[:, None], np.array(deviations)[:, None]]
     if known:
-        whole = np.concatenate([rows["train"] for rows in parts])[:, -known:]
-        scales[:, :, -known:] = scale_of(whole)
-    return scales[:, :1], scales[:, 1:]
+        for scale, common in zip(scales, whole, strict=True):
+            scale[:, :, -known:] = common[-known:]
+    return scales

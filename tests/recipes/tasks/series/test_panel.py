@@ -104,6 +104,23 @@ def test_series_that_a_setting_makes_too_short_are_named_once(folder, capsys):
     }
 
 
+def test_scales():
+    """Each series has its own, but for constants and for columns known ahead."""
+    rng = np.random.default_rng(0)
+    parts = [{"train": rng.normal(size=(count, 3)) * 7} for count in (5, 11)]
+    parts[1]["train"][:, 1] = 0.1
+    whole = np.concatenate([rows["train"] for rows in parts])
+    mean, deviation = windows.scales_of(parts, 1)
+    assert mean.shape == deviation.shape == (2, 1, 3)
+    for i, rows in enumerate(parts):
+        np.testing.assert_allclose(mean[i, 0, :2], rows["train"][:, :2].mean(axis=0))
+        np.testing.assert_allclose(deviation[i, 0, 0], rows["train"][:, 0].std())
+    np.testing.assert_allclose(mean[:, 0, 2], whole[:, 2].mean())
+    np.testing.assert_allclose(deviation[:, 0, 2], whole[:, 2].std())
+    np.testing.assert_allclose(deviation[0, 0, 1], parts[0]["train"][:, 1].std())
+    np.testing.assert_allclose(deviation[1, 0, 1], whole[:, 1].std())
+
+
 def test_faults():
     write(spans={"a": (1, 8, 1.0)})
     with pytest.raises(UserError, match="long.csv: no series of 1 has 9 rows"):
