@@ -42,11 +42,13 @@ def check_arguments(
         )
 
 
-def normalize(series):
+def normalize(series, num_variates=None):
     """Takes level and scale out of each window, as RevIN does.
 
     Args:
         series: Tensor `(B, L, C)`.
+        num_variates: Integer, how many of the first columns are forecast. Defaults to
+            `None`: all.
 
     Returns:
         The window with mean 0 and variance 1 for each variate, and the function that
@@ -56,10 +58,12 @@ def normalize(series):
     deviation = ops.sqrt(ops.var(series, axis=1, keepdims=True) + EPSILON)
 
     def restore(forecast):
+        scale, level = deviation, mean
+        if num_variates not in (None, series.shape[-1]):
+            scale, level = scale[..., :num_variates], level[..., :num_variates]
         if len(forecast.shape) == 4:
-            scale, level = ops.expand_dims(deviation, -1), ops.expand_dims(mean, -1)
-            return forecast * scale + level
-        return forecast * deviation + mean
+            scale, level = ops.expand_dims(scale, -1), ops.expand_dims(level, -1)
+        return forecast * scale + level
 
     return (series - mean) / deviation, restore
 

@@ -19,6 +19,8 @@ def inverted_transformer(
     use_skip=True,
     dropout=0.1,
     quantiles=None,
+    num_past=0,
+    num_known=0,
     name="inverted_transformer",
 ):
     """Builds a forecaster: whole series as tokens, a transformer encoder, a head.
@@ -31,6 +33,11 @@ def inverted_transformer(
 
     where `B` is the batch size, `L` the look-back, `H` the horizon and `C` the number
     of variates.
+
+    Covariates are more tokens in steps 2 and 3, which are looked at and not forecast:
+    `P` past columns as the variates are, and `K` columns that are known over the
+    horizon too, whose token is made of all `L + H` steps, normalized over these. The
+    columns of the input are variates, past and known columns in this order.
 
     Args:
         lookback: Integer, how many steps the model sees.
@@ -50,11 +57,16 @@ def inverted_transformer(
             Defaults to `0.1`.
         quantiles: Increasing sequence of floats in (0, 1) that includes 0.5, or `None`
             for a point forecast. Defaults to `None`.
+        num_past: Integer, the number `P` of columns that are known up to now and not
+            forecast. Defaults to `0`.
+        num_known: Integer, the number `K` of columns that are known over the horizon
+            too. With them the input is `(B, L + H, C + P + K)`, and of its last `H`
+            steps the known columns alone are looked at. Defaults to `0`.
         name: String, the name of the model. Defaults to `"inverted_transformer"`.
 
     Returns:
-        An uncompiled functional `keras.Model` from `(B, L, C)` to `(B, H, C)`, or to
-        `(B, H, C, Q)` with quantiles, in float32.
+        An uncompiled functional `keras.Model` from `(B, L, C + P)` to `(B, H, C)`, or
+        to `(B, H, C, Q)` with quantiles, in float32.
 
     Raises:
         ValueError: If an argument is invalid.
@@ -67,11 +79,19 @@ def inverted_transformer(
     )
     forecast = model(np.random.rand(3, 16, 2).astype("float32"))
     assert forecast.shape == (3, 5, 2)
+
+    model = attention_zoo.create(
+        "inverted_transformer", lookback=16, horizon=5, num_variates=2, num_known=1
+    )
+    forecast = model(np.random.rand(3, 16 + 5, 3).astype("float32"))
+    assert forecast.shape == (3, 5, 2)
     ```
 
     References:
         - [Liu et al., 2023](https://arxiv.org/abs/2310.06625): iTransformer
         - [Das et al., 2023](https://arxiv.org/abs/2304.08424): the linear skip
+        - [Wang et al., 2024](https://arxiv.org/abs/2402.19072): TimeXer, covariates as
+          tokens
         - [Kim et al., 2022](https://openreview.net/forum?id=cGDAkQo1C0p): the
           reversible normalization, here without its learned scale
     """
@@ -86,6 +106,13 @@ def inverted_transformer(
         ATTENTIONS,
     )
 
+    for argument, value in (("num_past", num_past), ("num_known", num_known)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(
+                f"Invalid value for argument `{argument}` of `inverted_transformer`. "
+                f"Expected an integer of at least 0. Received: {argument}={value!r}"
+            )
+
     # === Layers ===
     tokens_layer = keras.layers.Dense(width, name="tokens")
     tokens_dropout_layer = keras.layers.Dropout(dropout, name="tokens_dropout")
@@ -96,12 +123,22 @@ def inverted_transformer(
     )
 
     # === Functional model ===
-    series = keras.Input((lookback, num_variates), name="series")
-    x, restore = _series.normalize(series)
-    rows = ops.transpose(x, (0, 2, 1))  # (B, C, L)
-    x = tokens_layer(rows)  # (B, C, width)
+    seen = num_variates + num_past
+    steps = lookback + horizon if num_known else lookback
+    series = keras.Input((steps, seen + num_known), name="series")
+    past = series[:, :lookback, :seen] if num_known else series
+    x, restore = _series.normalize(past, num_variates)
+    rows = ops.transpose(x, (0, 2, 1))  # (B, C + P, L)
+    x = tokens_layer(rows)  # (B, C + P, width)
+    if num_known:
+        known_layer = keras.layers.Dense(width, name="known_tokens")
+        known, _ = _series.normalize(series[:, :, seen:])
+        known = known_layer(ops.transpose(known, (0, 2, 1)))  # (B, K, width)
+        x = ops.concatenate([x, known], axis=1)
     x = tokens_dropout_layer(x)
     x = _series.encode(x, num_layers, num_heads, 2 * width, dropout, attention)
+    if num_past or num_known:
+        x, rows = x[:, :num_variates], rows[:, :num_variates]
     x = head_layer(x)  # (B, C, H * Q)
     if use_skip:
         x = x + skip_layer(rows)

@@ -34,6 +34,39 @@ def find_time_column(table, wanted, options):
     )
 
 
+def find_columns(table, wanted, options, notes, other=()):
+    """Returns the column of time stamps and the names of those that are forecast.
+
+    Args:
+        table: The `Table`.
+        wanted: Names of the columns that are forecast, or none for all columns of
+            numbers that nothing else is said of.
+        options: The `Options`.
+        notes: List of lines, to which what is not taken is added.
+        other: Names of columns that are no variates.
+
+    Raises:
+        UserError: One line, for a column that is not there or named twice over.
+    """
+    beside = {"--past": options.past, "--known": options.known}
+    for name in (*wanted, *options.past, *options.known):
+        table.check_column(name)
+    time = find_time_column(table, (*wanted, *options.past, *options.known), options)
+    places = {"--time": (time,), "--id": other, "--target": wanted, **beside}
+    owner: dict = {}
+    for option, names in places.items():
+        for name in names:
+            if name in owner:
+                raise UserError(
+                    f"{table.path}: the column {name} is given by {owner[name]} and "
+                    f"by {option}: it can be only one of them"
+                )
+            owner[name] = option
+    apart = (*other, *options.past, *options.known)
+    _, found = read_values(table, time, wanted, notes, apart)
+    return time, found
+
+
 def _holds_dates(column):
     """Returns whether the first cells of a column are dates and no numbers."""
     import pandas as pd
@@ -58,10 +91,18 @@ def stamps_of(table, time, options):
     )
 
 
-def read_values(table, time, wanted, notes):
-    """Returns values `(T, C)` and the names of their columns."""
+def read_values(table, time, wanted, notes, apart=()):
+    """Returns values `(T, C)` and the names of their columns.
+
+    Args:
+        table: The `Table`.
+        time: Name of the column of time stamps.
+        wanted: Names of the columns, or none for all columns of numbers.
+        notes: List of lines, to which what is not taken is added.
+        apart: Names of columns that are something else.
+    """
     values, names, left = [], [], []
-    for name in wanted or [n for n in table.frame if n != time]:
+    for name in wanted or [n for n in table.frame if n not in (time, *apart)]:
         column, wrong = table.numbers(name)
         if wrong is not None:
             known = np.isfinite(column).sum()
@@ -76,7 +117,7 @@ def read_values(table, time, wanted, notes):
             values.append(column)
             names.append(name)
     if wanted:
-        left = [n for n in table.frame if n not in (*wanted, time)]
+        left = [n for n in table.frame if n not in (*wanted, *apart, time)]
     if left:
         notes.append(f"{NOT_TAKEN}: {', '.join(left)}")
     if table.decimal == ",":

@@ -78,6 +78,14 @@ def widen(table, name, wanted, rows, options, notes):
     return found, [c for c in wanted if c not in table.frame]
 
 
+def part_of(table, rows):
+    """Returns a copy of a table with some of its rows."""
+    copy = _without(table)
+    copy.frame = table.frame.iloc[rows].reset_index(drop=True)
+    copy.lines = table.lines[rows]
+    return copy
+
+
 def _without(table, *names):
     """Returns a copy of a table without some columns."""
     copy = Table.__new__(Table)

@@ -1,20 +1,24 @@
-"""Own series as a data set, and the defaults of a model that is trained on one."""
+"""Own series as a data set."""
 
-import dataclasses
+from typing import Any
 
 import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.core.recipe import Recipe
 from attention_zoo.recipes.datasets import own, tables
-from attention_zoo.recipes.tasks.series import reader
-from attention_zoo.recipes.tasks.series.steps import Step, find_step
+from attention_zoo.recipes.tasks.series import panel, reader
+from attention_zoo.recipes.tasks.series.steps import find_step
+from attention_zoo.recipes.tasks.series.table import Table
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 READING = ("time", "id", "time_zone", "time_format")
+LISTS = ("target", "past", "known")  # names of columns between commas
+FLAGS = ("interpolate", "sort", "as_variates")
 OPTIONS = (
     ("--time", "COLUMN", "series: the column of time stamps; none counts the rows"),
     ("--id", "COLUMN", "series: the column that tells several series apart"),
+    ("--past", "COLUMN,...", "series: columns known up to now that are no targets"),
+    ("--known", "COLUMN,...", "series: columns known over the horizon too"),
     ("--time-zone", "NAME", "series: of stamps without an offset"),
     ("--time-format", "FORM", "series: of stamps, e.g. '%%d.%%m.%%Y %%H:%%M'"),
 )  # fmt: skip
@@ -28,6 +32,7 @@ def add_arguments(parser):
     for name, text in (
         ("--interpolate", "series: fill gaps and absent rows between neighbours"),
         ("--sort", "series: bring rows into the order of their time stamps"),
+        ("--as-variates", "series: those of the long form are variates side by side"),
     ):
         add(name, action="store_true", default=None, help=text)
     add("--lookback", type=int, metavar="N", help="series: steps that a model sees")
@@ -42,21 +47,22 @@ def add_arguments(parser):
 
 def options(args):
     """Returns the dict of the options that decide what is read."""
-    names = (*READING, "target", "interpolate", "sort", "lookback", "horizon")
+    names = (*READING, *LISTS, *FLAGS, "lookback", "horizon")
     return {name: getattr(args, name, None) for name in names}
 
 
 def reading(given):
     """Returns the `reader.Options` of a dict of options."""
-    target = given.get("target")
-    if isinstance(target, str):
-        target = [name.strip() for name in target.split(",")]
-    return reader.Options(
-        **{name: given.get(name) for name in READING},
-        target=tuple(target) if target else None,
-        interpolate=bool(given.get("interpolate")),
-        sort=bool(given.get("sort")),
-    )
+    values: dict[str, Any] = {name: given.get(name) for name in READING}
+    values |= {name: names_in(given.get(name)) for name in LISTS}
+    values |= {name: bool(given.get(name)) for name in FLAGS}
+    return reader.Options(**values)
+
+
+def names_in(value):
+    """Returns the names of a text with commas between them, or of a list."""
+    words = value.split(",") if isinstance(value, str) else value or ()
+    return tuple(word.strip() for word in words if word.strip())
 
 
 # === Reading ===
@@ -73,8 +79,12 @@ def read(request):
     lookback, horizons = given.get("lookback"), given.get("horizon")
     horizons = [horizons] if isinstance(horizons, int) else horizons
     check_windows(lookback, horizons)
+    known = {
+        "lookback": lookback,
+        "horizons": sorted({*horizons}) if horizons else None,
+    }
     least = (lookback or 1) + max(horizons or [1])
-    pieces: list = []
+    tables_of = []
     for part, data in request.given():
         files = tables.find_files(data) if own.is_words(data) else [data]
         if len(files) != 1:
@@ -82,16 +92,22 @@ def read(request):
                 f"a series is one file, received {len(files)}: the long form has "
                 "several series in one file"
             )
+        tables_of.append((part, Table(files[0])))
+    chosen = reading(given)
+    id_column = reader.id_column(tables_of[0][1], chosen)
+    if id_column and not chosen.as_variates:
+        return _panel(tables_of, id_column, least, chosen, known)
+    return _one(tables_of, least, chosen, known)
+
+
+def _one(tables_of, least, chosen, known):
+    """Returns the `Records` of one series, whose files follow each other."""
+    pieces: list = []
+    for part, table in tables_of:
         variates = pieces[0][1].variates if pieces else None
         rows = least if not pieces else 2
-        pieces.append(
-            (
-                part,
-                reader.read_series(
-                    files[0], variates, rows, None, reading(given), False
-                ),
-            )
-        )
+        found = reader.read_series(table, variates, rows, None, chosen, False)
+        pieces.append((part, found.past_only()))
     first = pieces[0][1]
     values = np.concatenate([series.values for _, series in pieces])
     stamps = first.stamps.joined([series.stamps for _, series in pieces[1:]])
@@ -99,46 +115,114 @@ def read(request):
         find_step(stamps, lambda i: f"the files together, row {i + 1}", first.step)
     dates = stamps.regular_texts(first.step)
     parts = _parts([(part, len(series.values)) for part, series in pieces])
-    known = {
-        "variates": list(first.variates),
-        "rows": int(np.sum(np.array(parts) == "train")),
-        "step": str(first.step),
-        "lookback": lookback,
-        "horizons": sorted({*horizons}) if horizons else None,
-        "interpolate": bool(np.isnan(values).any()),
-    }
+    rows = int(np.sum(np.array(parts) == "train"))
     return own.Records(
         example=lambda i: {"date": dates[i], "values": values[i]},
-        features=lambda: _features(len(first.variates)),
+        features=lambda: _features(values.shape[1]),
         parts=parts,
         place=lambda i: f"row {i + 1}",
-        columns=(first.time, *first.variates),
-        facts=lambda rows: known,
-        notes=_notes(pieces),
+        columns=(first.time, *first.variates, *chosen.past, *chosen.known),
+        facts=lambda _: _facts(first, chosen, rows, values, 0) | known,
+        notes=_notes([series for _, series in pieces], chosen),
         split_by="one after the other in time",
     )
 
 
-def _features(count):
+def _panel(tables_of, column, least, chosen, known):
+    """Returns the `Records` of several series, each with a span of its own."""
+    if len(tables_of) > 1:
+        raise UserError(
+            "several series in one file are split by the end of each: leave out "
+            "--validation and --test"
+        )
+    found, short, notes = panel.read_panel(
+        tables_of[0][1], None, least, None, chosen, fill=False
+    )
+    found = {name: series.past_only() for name, series in found.items()}
+    names = [name for name, series in found.items() for _ in series.values]
+    values = np.concatenate([series.values for series in found.values()])
+    dates, parts = [], []
+    for series in found.values():
+        dates += series.stamps.regular_texts(series.step)
+        parts += _parts([("", len(series.values))])
+    first = next(iter(found.values()))
+    rows = np.median([SHARES["train"] * len(s.values) for s in found.values()])
+    return own.Records(
+        example=lambda i: {"date": dates[i], "values": values[i], "series": names[i]},
+        features=lambda: _features(values.shape[1], named=True),
+        parts=parts,
+        place=lambda i: f"series {names[i]}, {dates[i]}",
+        columns=(column, first.time, *first.variates, *chosen.past, *chosen.known),
+        facts=lambda _: _facts(first, chosen, int(rows), values, len(found)) | known,
+        notes=[
+            f"{len(found):,} series, told apart by {column}, each cut into its own "
+            "windows",
+            *_notes([*found.values()], chosen, each=False),
+            *notes,
+        ],
+        dropped=panel.left_out(short, max(least, 2)),
+        split_by="each series one part after the other in time",
+    )
+
+
+def _facts(first, chosen, rows, values, count):
+    """Returns what the defaults follow.
+
+    Args:
+        first: The first `Series`.
+        chosen: The `reader.Options`.
+        rows: Integer, training rows of a series.
+        values: Array of all values.
+        count: Integer, how many series there are; 0 for a table of one.
+    """
+    return {
+        "variates": list(first.variates),
+        "past": list(chosen.past),
+        "known": list(chosen.known),
+        "series": count,
+        "rows": rows,
+        "step": str(first.step),
+        "interpolate": bool(np.isnan(values).any()),
+    }
+
+
+def _features(count, named=False):
     import tensorflow_datasets as tfds
 
+    text = tfds.features.Text()
     values = tfds.features.Tensor(shape=(count,), dtype=np.float32)
-    return tfds.features.FeaturesDict({"date": tfds.features.Text(), "values": values})
+    names = {"series": text} if named else {}
+    return tfds.features.FeaturesDict({"date": text, "values": values, **names})
 
 
-def _notes(pieces):
-    """Returns lines on what was found, filled and not taken."""
-    first = pieces[0][1]
+def _notes(pieces, chosen, each=True):
+    """Returns lines on what was found, filled and not taken.
+
+    Args:
+        pieces: List of `Series`.
+        chosen: The `reader.Options`.
+        each: Whether what is said of each piece is repeated, or summed up.
+    """
+    first = pieces[0]
     shown = ", ".join(first.variates[:8])
     more = len(first.variates) - 8
+    count = len(first.variates)
     notes = [
-        f"a row every {first.step.words} by the column {first.time}; "
-        f"{len(first.variates)} variates: {shown}{f' and {more} more' * (more > 0)}"
+        f"a row every {first.step.words} by the column {first.time}; {count} "
+        f"variate{'s' * (count != 1)}: {shown}{f' and {more} more' * (more > 0)}"
     ]
-    filled = sum(series.filled for _, series in pieces)
+    for words, names in (("up to now", chosen.past), ("ahead", chosen.known)):
+        if names:
+            notes.append(f"known {words}, not forecast: {', '.join(names)}")
+    filled = sum(series.filled for series in pieces)
     if filled:
         notes.append(f"{filled:,} empty cells will be filled between their neighbours")
-    return notes + [note for _, series in pieces for note in series.notes]
+    absent = sum(series.absent for series in pieces)
+    if not each:
+        ahead = sum(series.left for series in pieces)
+        notes += [f"{absent:,} absent rows filled in"] * (absent > 0)
+        return notes + [reader.LEFT.format(ahead)] * (ahead > 0)
+    return notes + [note for series in pieces for note in series.notes]
 
 
 def _parts(pieces):
@@ -160,115 +244,3 @@ def check_windows(lookback, horizons):
         raise UserError(f"--lookback must be positive, received {lookback}")
     if horizons is not None and min(horizons) < 1:
         raise UserError(f"--horizon must be positive, received {min(horizons)}")
-
-
-# === Defaults ===
-
-
-def recipe_for(model, facts):
-    """Returns the `Recipe` of a model on an own series."""
-    step = Step.parse(facts.get("step") or "3600 s")
-    rows, season = facts.get("rows", 10000), season_of(step)
-    horizons = facts.get("horizons") or [max(1, min(season, rows // 20))]
-    lookback = facts.get("lookback") or _lookback(season, horizons[-1], rows)
-    season = min(season, lookback)
-    windows = max(1, rows - lookback - horizons[-1])
-    batch = 32 if windows < 4000 else 128
-    steps = -(-windows // batch)
-    return Recipe(
-        name=model,
-        model=model,
-        dataset="",
-        kind="series",
-        expected={},
-        config=_config(model, lookback, season) | {"quantiles": None},
-        pipeline={
-            "lookback": lookback,
-            "horizons": tuple(horizons),
-            "share": 1.0,
-            "loss": "mse",
-            "season": season,
-            "interpolate": bool(facts.get("interpolate", False)),
-            "linear_start": model in ("patch_transformer", "inverted_transformer"),
-            "step": str(step),
-        },
-        train_split="train",
-        validation_split="validation",
-        test_split="test",
-        batch_size=batch,
-        epochs=min(20, max(3, round(1000 / steps))),
-        learning_rate=1e-3,
-        ema=0.98 if steps >= 100 else 0.9,
-    )
-
-
-def adapted(recipe, facts):
-    """Returns a recipe with what the options say, and the step of the series."""
-    given = {"interpolate": facts["interpolate"], "step": facts["step"]}
-    if facts.get("lookback"):
-        given["lookback"] = facts["lookback"]
-    if facts.get("horizons"):
-        given["horizons"] = tuple(facts["horizons"])
-    return dataclasses.replace(recipe, pipeline={**recipe.pipeline, **given})
-
-
-def season_of(step):
-    """Returns how many steps make the nearest season: a day, week or year."""
-    if step.unit == "row":
-        return 12
-    if step.unit == "business_day":
-        return 5
-    if step.unit.startswith("month"):
-        return max(1, round(12 / step.size))
-    for period in (86400, 7 * 86400, 365.25 * 86400):
-        if step.size <= period / 4:
-            return round(period / step.size)
-    return 12
-
-
-def _lookback(season, horizon, rows):
-    """Returns a look-back of some seasons and horizons that leaves windows to train."""
-    wanted = max(4 * horizon, min(4 * season, 336), 16)
-    wanted = min(wanted, max(8, rows // 4))
-    return max(2, wanted // 8 * 8)
-
-
-def _config(model, lookback, season):
-    """Returns the arguments of a model that follow look-back and season."""
-    divisors = [d for d in range(1, lookback + 1) if lookback % d == 0]
-    stride = max(d for d in divisors if d <= max(1, min(8, lookback // 6)))
-    segment = max((d for d in divisors[:-1] if d <= max(2, season)), default=1)
-    trend = min(25, lookback)
-    heads = {"num_heads": 4, "dropout": 0.2}
-    return {
-        "attention_forecaster": {
-            "segment_length": segment,
-            "step_length": max(1, season),
-            "units": 16,
-            "attention": "bahdanau_attention",
-            "dropout": 0.1,
-        },
-        "autocorrelation_forecaster": {
-            "num_layers": 1,
-            "width": 16,
-            "trend_length": trend - (trend % 2 == 0),
-            "attention": "auto_correlation",
-            **heads,
-        },
-        "inverted_transformer": {
-            "num_layers": 1,
-            "width": 64,
-            "attention": "multi_head_attention",
-            "use_skip": True,
-            **heads,
-        },
-        "patch_transformer": {
-            "patch_length": min(2 * stride, lookback),
-            "stride": stride,
-            "num_layers": 2,
-            "width": 16,
-            "attention": "multi_head_attention",
-            "use_skip": True,
-            **heads,
-        },
-    }[model]

@@ -1,6 +1,7 @@
 """Forecasting: windows of one long series, and metrics as the literature has them."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,21 +9,18 @@ import tensorflow as tf
 
 import attention_zoo
 from attention_zoo.recipes.core.errors import UserError
-from attention_zoo.recipes.datasets import loading as _data
-from attention_zoo.recipes.tasks import pipeline
-from attention_zoo.recipes.tasks.series import baselines
-from attention_zoo.recipes.tasks.series.losses import LOSSES, HorizonError, HorizonLoss
-from attention_zoo.recipes.tasks.series.reader import fill_gaps
+from attention_zoo.recipes.tasks.series import baselines, boosting, scaling
+from attention_zoo.recipes.tasks.series.checks import check_options
+from attention_zoo.recipes.tasks.series.losses import HorizonError, HorizonLoss
+from attention_zoo.recipes.tasks.series.rows import SeriesRows
 from attention_zoo.recipes.tasks.series.smoke import SMOKE_VARIATES, generate
-from attention_zoo.recipes.tasks.series.stamps import read_stamps
-from attention_zoo.recipes.tasks.series.steps import Step, find_step
+from attention_zoo.recipes.tasks.series.windows import SPLITS
 from attention_zoo.recipes.tasks.shared import dataset_of, mean_correlation, predict
 
-SPLITS = ("train", "validation", "test")
 START_SHARE = 0.01  # of a fresh head, where a linear skip is there already
 
 
-class Pipeline(pipeline.Pipeline):
+class Pipeline(SeriesRows):
     """A series of one TFDS dataset, in the form that training and export need.
 
     The data set has a feature `date` and scalars, the variates; its examples are rows
@@ -42,6 +40,13 @@ class Pipeline(pipeline.Pipeline):
     `linear_start` (whether the model's layer `skip` is the linear baseline, fixed). Of
     own data it also holds `step`, what lies between two rows.
 
+    Own data may have several series, each with a span and splits of its own: each is
+    cut into its own windows and standardised by itself, and those with fewer rows than
+    look-back and horizon are left out. They may also have columns that are seen up to
+    now and not forecast, `past`, and such that are known over the horizon too, `known`:
+    they stand behind the variates, and with `known` columns a window goes on over the
+    horizon, where the other columns are not looked at.
+
     Args:
         recipe: The `Recipe`.
         data_dir: TFDS data directory, or None for TFDS's own choice.
@@ -50,22 +55,24 @@ class Pipeline(pipeline.Pipeline):
 
     def __init__(self, recipe, data_dir=None, smoke=False):
         super().__init__(recipe, data_dir, smoke)
-        _check_options(**self.options)
-        self.lookback = self.options["lookback"]
+        check_options(**self.options)
+        self.lookback, owners = self.options["lookback"], None
         self.horizons = list(self.options["horizons"])
         self.horizon = max(self.horizons)
         self.quantiles = recipe.config.get("quantiles")
-        self.shows_attention = recipe.config.get("attention") is not None
         if smoke:
             self.dataset, self.variates = "generated/smoke", SMOKE_VARIATES
             dates, self.rows = generate(self.lookback, self.horizon)
         else:
-            dates, self.rows = self._read(data_dir)
-        self.step_seconds = self._step(dates).seconds
+            dates, self.rows, owners = self._read(data_dir)
+        self.step_seconds = self._step(dates, owners).seconds
+        self._divide(owners)
         self._fill()
-        train = self.rows["train"].astype("float64")
-        self.mean, self.deviation = train.mean(axis=0), train.std(axis=0)
-        self.deviation[self.deviation == 0] = 1
+        attends = recipe.config.get("attention") is not None
+        # `explain` is for models that forecast all that they see.
+        self.COMPARES_METHODS = not (self.past or self.known)
+        self.shows_attention = attends and self.COMPARES_METHODS
+        self._set_scales()
         for name in SPLITS:
             if self.window_count(name, self.horizon) < 1:
                 raise UserError(
@@ -73,88 +80,6 @@ class Pipeline(pipeline.Pipeline):
                     f"rows, too few for lookback {self.lookback} and horizon "
                     f"{self.horizon}"
                 )
-
-    # === Data ===
-
-    def _read(self, data_dir):
-        """Returns the time stamps, and `{split: (T, C) values}`, of the data set."""
-        builder = _data.tfds_builder(self.recipe.dataset, data_dir)
-        self.dataset = builder.info.full_name
-        self.source = _data.source_of(builder)
-        if self.source:
-            self.variates = list(dict(builder.info.metadata)["facts"]["variates"])
-        else:
-            self.variates = _variates(builder)
-        dates, rows = [], {}
-        for name in SPLITS:
-            columns = _data.read_columns(builder, getattr(self.recipe, f"{name}_split"))
-            dates += [date.decode() for date in columns["date"]]
-            if self.source:
-                rows[name] = columns["values"]
-            else:
-                rows[name] = np.stack([columns[v] for v in self.variates], axis=-1)
-        return dates, rows
-
-    def _step(self, dates):
-        """Returns the `Step` between time stamps, after a check that all are alike."""
-
-        def place(row):
-            return f"data set '{self.dataset}', row {row}"
-
-        step = self.options.get("step")
-        step = Step.parse(step) if step else None
-        return find_step(read_stamps(dates, place), place, step)[0]
-
-    def _fill(self):
-        """Fills gaps, each split by itself, or refuses them."""
-        gaps = {k: int(np.isnan(v).sum()) for k, v in self.rows.items()}
-        self.interpolated = sum(gaps.values())
-        if not self.interpolated:
-            return
-        if not self.options["interpolate"]:
-            raise UserError(
-                f"dataset '{self.dataset}' has gaps ({gaps}): --set interpolate=true "
-                "fills them between their neighbours"
-            )
-        print(f"{self.dataset}: {self.interpolated} gaps filled", flush=True)
-        for name, rows in self.rows.items():
-            where = f"dataset '{self.dataset}', {name}"
-            self.rows[name] = fill_gaps(rows, self.variates, where)
-
-    def window_count(self, split, horizon):
-        """Returns how many windows of a split hold a horizon whole."""
-        before = 0 if split == "train" else self.lookback
-        return len(self.rows[split]) + before - self.lookback - horizon + 1
-
-    def windows(self, split):
-        """Returns inputs `(N, L, C)` and targets `(N, H, C)`, standardised views.
-
-        Targets are NaN behind the end of the split. There is a window wherever the
-        shortest horizon fits.
-        """
-        rows = [self.rows[name] for name in SPLITS[: SPLITS.index(split) + 1]]
-        first = 0 if split == "train" else sum(map(len, rows[:-1])) - self.lookback
-        values = (np.concatenate(rows)[first:] - self.mean) / self.deviation
-        beyond = np.full((self.horizon - min(self.horizons), values.shape[1]), np.nan)
-        values = np.concatenate([values, beyond]).astype("float32")
-        length = self.lookback + self.horizon
-        view = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
-        view = view.transpose(0, 2, 1)  # (N, L + H, C)
-        return view[:, : self.lookback], view[:, self.lookback :]
-
-    def raw(self, split):
-        inputs, targets = self.windows(split)
-        return self._unscaled(inputs), self._unscaled(targets)
-
-    def _unscaled(self, values):
-        return (values * self.deviation + self.mean).astype("float32")
-
-    def examples(self, count):
-        """Returns raw test windows for a picture, spread over the split."""
-        inputs, targets = self.windows("test")
-        last = self.window_count("test", self.horizon) - 1
-        picked = np.linspace(0, last, count).astype(int)
-        return self._unscaled(inputs[picked]), self._unscaled(targets[picked])
 
     @property
     def output_names(self):
@@ -167,6 +92,8 @@ class Pipeline(pipeline.Pipeline):
             "lookback": self.lookback,
             "horizon": self.horizon,
             "num_variates": len(self.variates),
+            **({"num_past": len(self.past)} if self.past else {}),
+            **({"num_known": len(self.known)} if self.known else {}),
         }
 
     def initialise(self, model):
@@ -185,7 +112,7 @@ class Pipeline(pipeline.Pipeline):
     @functools.cached_property
     def _linear(self):
         """The linear baseline, fitted on train with ridges picked on validation."""
-        parts = self.windows("train"), self.windows("validation")
+        parts = self.targets_seen("train"), self.targets_seen("validation")
         return baselines.LinearForecaster(self.horizons).fit(*parts)
 
     def loss(self):
@@ -226,17 +153,17 @@ class Pipeline(pipeline.Pipeline):
     # === The model that people load ===
 
     def servable(self, core):
-        """Returns the model from raw windows `(B, L, C)` to raw forecasts.
+        """Returns the model from raw windows `(B, L, D)` to raw forecasts.
 
-        Forecasts are `(B, H, C)`, or `(B, H, C, Q)` with quantiles, which rise.
+        Forecasts are `(B, H, C)`, or `(B, H, C, Q)` with quantiles, which rise. With
+        known columns a window is `(B, L + H, D)`.
         """
-        scale = {"axis": 2, "mean": self.mean, "variance": self.deviation**2}
-        scale = {k: v.tolist() if k != "axis" else v for k, v in scale.items()}
-        standardise = keras.layers.Normalization(**scale, name="standardise")
-        restore = keras.layers.Normalization(**scale, invert=True, name="restore")
-        shape = (self.lookback, len(self.variates))
-        series = keras.Input(shape, name="series")
-        forecast = restore(core(standardise(series)))
+        columns = [*self.variates, *self.past, *self.known]
+        steps = self.lookback + self.horizon * bool(self.known)
+        series = keras.Input((steps, len(columns)), name="series")
+        scale = scaling.by_window if self.series else scaling.by_training
+        standardised, restore = scale(self, series)
+        forecast = restore(core(standardised))
         if self.quantiles is not None:
             forecast = keras.ops.sort(forecast, axis=-1)  # they may cross
         return keras.Model(series, forecast, name=self.recipe.name)
@@ -255,17 +182,18 @@ class Pipeline(pipeline.Pipeline):
             values between the outermost two.
         """
         inputs, targets = self.windows(split)
+        takes_raw = any(layer.name == "standardise" for layer in model.layers)
+        picked: Any = slice(None)
         if sample:
             picked = np.linspace(0, len(inputs) - 1, sample).astype(int)
-            inputs, targets = inputs[picked], targets[picked]
-        takes_raw = any(layer.name == "standardise" for layer in model.layers)
-        forecasts = predict(model, self._unscaled(inputs) if takes_raw else inputs)
+        inputs, targets = inputs[picked], targets[picked]
+        if takes_raw:
+            inputs, _ = self._raw(split, picked)
+        forecasts = predict(model, inputs)
         if not takes_raw and self.quantiles is not None:
             forecasts = np.sort(forecasts, axis=-1)  # as the published model does
         if takes_raw:
-            axes = (-1,) if self.quantiles is None else (-1, 1)
-            forecasts = forecasts - self.mean.reshape(axes)
-            forecasts = (forecasts / self.deviation.reshape(axes)).astype("float32")
+            forecasts = self._standardised(forecasts, split, picked)
         if self.quantiles is None:
             return baselines.errors(forecasts, targets, self.horizons)
         middle = forecasts[..., list(self.quantiles).index(0.5)]
@@ -276,10 +204,18 @@ class Pipeline(pipeline.Pipeline):
             ),
         }
 
+    def _standardised(self, forecasts, split, picked):
+        """Returns raw forecasts of picked windows in the scale of the targets."""
+        count = len(self.variates)
+        mean, deviation = self._scales_of(split, picked, count)
+        if self.quantiles is not None:
+            mean, deviation = mean[..., None], deviation[..., None]
+        return ((forecasts - mean) / deviation).astype("float32")
+
     def baselines(self):
-        test = self.windows("test")
+        test = self.targets_seen("test")
         season = min(self.options["season"], self.lookback)
-        return {
+        found = {
             "seasonal_naive": lambda: baselines.measure_seasonal_naive(
                 test, self.horizons, season
             ),
@@ -287,6 +223,21 @@ class Pipeline(pipeline.Pipeline):
                 self._linear, test, self.horizons
             ),
         }
+        if self.past or self.known:
+            found["gradient_boosting"] = lambda: boosting.measure(
+                self.windows("train"), self.windows("test"), self.layout(), season
+            )
+        return found
+
+    def layout(self):
+        """Returns the `boosting.Layout` of the windows."""
+        return boosting.Layout(
+            self.lookback,
+            self.horizons,
+            len(self.variates),
+            len(self.past),
+            len(self.known),
+        )
 
     def attention_report(self, servable, count=20):
         """Returns what is known about the attention on test windows.
@@ -311,40 +262,3 @@ class Pipeline(pipeline.Pipeline):
             **mean_correlation(explanation.occlusion(), "windows"),
             "parts": explanation.kind_of(explanation.default_layer),
         }
-
-
-# === Checks ===
-
-
-def _check_options(
-    lookback, horizons, share, loss, season, interpolate, linear_start, step=""
-):
-    """Raises `UserError` for values outside their range."""
-    for name, value in (("lookback", lookback), ("season", season)):
-        if value < 1:
-            raise UserError(f"{name} must be positive, received {value}")
-    whole = all(isinstance(h, int) and h > 0 for h in horizons)
-    if not horizons or not whole or sorted(set(horizons)) != list(horizons):
-        raise UserError(f"horizons must be rising positive integers: {horizons}")
-    if not 0 < share <= 1:
-        raise UserError(f"share must be above 0 and at most 1, received {share}")
-    if loss not in LOSSES:
-        raise UserError(f"loss must be one of {', '.join(LOSSES)}, received {loss}")
-    if not isinstance(interpolate, bool):
-        raise UserError(f"interpolate must be true or false, received {interpolate}")
-
-
-def _variates(builder):
-    """Returns the names of the numeric features, after a check that there are any."""
-    features = builder.info.features
-    names = [
-        name
-        for name, feature in features.items()
-        if feature.shape == () and feature.np_dtype in (np.float32, np.float64)
-    ]
-    if "date" not in features or not names:
-        raise UserError(
-            f"dataset '{builder.name}' does not fit this recipe: it takes a feature "
-            f"date and numbers, and this data set has {', '.join(features)}"
-        )
-    return names

@@ -7,9 +7,10 @@ import numpy as np
 
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.tasks.base import Table, Task
-from attention_zoo.recipes.tasks.series import own, reader
+from attention_zoo.recipes.tasks.series import defaults, own, panel, reader
 from attention_zoo.recipes.tasks.series.columns import NOT_TAKEN
 from attention_zoo.recipes.tasks.series.steps import Step
+from attention_zoo.recipes.tasks.shared import predict
 
 COLUMNS = (
     ("--time", "COLUMN", "the time stamps of a series; none counts the rows"),
@@ -24,12 +25,16 @@ class SeriesTask(Task):
 
     facts = {
         "variates": [str],
+        "past": [str],
+        "known": [str],
+        "series": int,
         "lookback": int,
         "horizons": [int],
         "step_seconds": float,
         "interpolated": int,
     }
     needs = ("variates", "lookback", "step_seconds")
+    later = ("past", "known", "series")
     data_settings = (*Task.data_settings, "lookback", "horizons", "quantiles")
     lower_is_better = True
     table = "forecasts"
@@ -52,10 +57,10 @@ class SeriesTask(Task):
         return own.read(request)
 
     def recipe_for(self, model, facts):
-        return own.recipe_for(model, facts)
+        return defaults.recipe_for(model, facts)
 
     def adapted(self, recipe, facts):
-        return own.adapted(recipe, facts)
+        return defaults.adapted(recipe, facts)
 
     # === Measures ===
 
@@ -97,6 +102,12 @@ class SeriesTask(Task):
         """Returns how far apart the steps are, in words."""
         return self._step(card).words
 
+    def columns(self, card):
+        """Returns the names of the columns of a file to forecast from."""
+        covariates = [*card.get("past", ()), *card.get("known", ())]
+        columns = card.get("source", {}).get("columns")
+        return columns or ["date", *card["variates"], *covariates]
+
     def _step(self, card):
         """Returns the `Step` of a card, whose seconds alone older ones have."""
         given = card.get("settings", {}).get("step")
@@ -131,26 +142,44 @@ class SeriesTask(Task):
             parser.add_argument(name, metavar=metavar, help=text)
 
     def read(self, entry, card, args, out=None):
+        covariates = [*card.get("past", ()), *card.get("known", ())]
+        if covariates:
+            raise UserError(
+                f"{entry.name} sees {', '.join(covariates)} beside what it forecasts: "
+                "explain does not take such models yet"
+            )
         return self._read(entry, card, args)[1]
 
     def _read(self, entry, card, args):
-        """Returns the `Series` and its last rows, values `(1, L, C)`."""
+        """Returns a dict from names to `Series`, their last rows `(N, T, D)`, and
+        the names of series that are too short.
+
+        A file of one series has the name `""`.
+        """
         if len(args.text) != 1:
             raise UserError(
                 f"{entry.name} takes one CSV file, received {len(args.text)}"
             )
         path, lookback = args.text[0], card["lookback"]
-        options = self.reading(args, card)
-        series = reader.read_series(
-            path, card["variates"], lookback, self._step(card), options
-        )
-        if series.filled:
-            cells = "cell" if series.filled == 1 else "cells"
-            print(f"{path}: {series.filled} empty {cells} filled", file=sys.stderr)
-        for note in series.notes:
-            if not note.startswith(NOT_TAKEN):  # the model says what it takes
-                print(f"{path}: {note}", file=sys.stderr)
-        return series, series.values[None, -lookback:]
+        asked = (path, card["variates"], lookback, self._step(card))
+        options, short = self.reading(args, card), []
+        if card.get("series"):
+            found, short, _ = panel.read_panel(*asked, options)
+        else:
+            found = {"": reader.read_series(*asked, options)}
+        for series in found.values():
+            if series.filled:
+                cells = "cell" if series.filled == 1 else "cells"
+                print(f"{path}: {series.filled} empty {cells} filled", file=sys.stderr)
+            for note in series.notes:
+                if not note.startswith(NOT_TAKEN):  # the model says what it takes
+                    print(f"{path}: {note}", file=sys.stderr)
+        for reason, count in panel.left_out(short, lookback).items():
+            print(f"{path}: left out: {count:,} {reason}", file=sys.stderr)
+        windows = [
+            last_window(path, name, series, card) for name, series in found.items()
+        ]
+        return found, np.stack(windows), short
 
     def reading(self, args, card):
         """Returns how a file is read: as the command line says, or as in training."""
@@ -158,10 +187,20 @@ class SeriesTask(Task):
         values = {
             name: getattr(args, name, None) or trained.get(name) for name in own.READING
         }
-        return reader.Options(interpolate=args.interpolate, sort=args.sort, **values)
+        return reader.Options(
+            interpolate=args.interpolate,
+            sort=args.sort,
+            past=tuple(card.get("past", ())),
+            known=tuple(card.get("known", ())),
+            as_variates=not card.get("series"),
+            **values,
+        )
 
     def input_of(self, card):
-        return (None, card["lookback"], len(card["variates"])), False
+        known = card.get("known", [])
+        steps = card["lookback"] + max(card["horizons"]) * bool(known)
+        columns = [*card["variates"], *card.get("past", []), *known]
+        return (None, steps, len(columns)), False
 
     def check_output(self, entry, card, model):
         shape, levels = model.outputs[0].shape, self._levels(card)
@@ -180,26 +219,53 @@ class SeriesTask(Task):
 
     def predict(self, entry, card, args):
         """Prints the forecast as CSV; its time stamps continue those of the file."""
-        series, window = self._read(entry, card, args)
+        found, windows, short = self._read(entry, card, args)
         model = self.load(entry, card)
-        forecast = np.asarray(model(window, training=False))[0]  # (H, C) or (H, C, Q)
-        if not np.isfinite(forecast).all():
+        forecasts = predict(model, windows)  # (N, H, C) or (N, H, C, Q)
+        if not np.isfinite(forecasts).all():
             raise UserError(
                 f"{args.text[0]}: the values are so far from those of the training "
                 "that the forecast is not finite"
             )
         names = card["variates"]
-        if forecast.ndim == 3:
+        if forecasts.ndim == 4:
             names = [
                 f"{name}_{level}" for name in names for level in self._levels(card)
             ]
-            forecast = np.sort(forecast, axis=-1).reshape(len(forecast), -1)
+            forecasts = np.sort(forecasts, axis=-1)
+        forecasts = forecasts.reshape(*forecasts.shape[:2], -1)
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([series.time, *names])
-        stamps = series.stamps.following(series.step, len(forecast))
-        for stamp, row in zip(stamps, forecast, strict=True):
-            writer.writerow([stamp, *map(in_full, row)])
-        return 0
+        first = next(iter(found.values()))
+        column = self.reading(args, card).id or reader.ID_COLUMN
+        begin = [column] * bool(card.get("series"))
+        writer.writerow([*begin, first.time, *names])
+        for (title, series), forecast in zip(found.items(), forecasts, strict=True):
+            now = series.stamps.take(slice(len(series.values) - series.ahead))
+            stamps = now.following(series.step, len(forecast))
+            begin = [title] * bool(card.get("series"))
+            for stamp, row in zip(stamps, forecast, strict=True):
+                writer.writerow([*begin, stamp, *map(in_full, row)])
+        return 2 if short else 0
+
+
+def last_window(path, name, series, card):
+    """Returns the last rows of a series, with known columns those ahead too.
+
+    Args:
+        path: The file, for an error.
+        name: Name of the series.
+        series: The `Series`.
+        card: The card of the model.
+    """
+    now = len(series.values) - series.ahead
+    ahead = max(card["horizons"]) if card.get("known") else 0
+    if series.ahead < ahead:
+        raise UserError(
+            f"{path}{f', series {name}' if name else ''}: the known columns "
+            f"{', '.join(card['known'])} end {series.ahead} rows behind the last "
+            f"value, the model needs {ahead}: add rows of them, the other cells empty"
+        )
+    return series.values[now - card["lookback"] : now + ahead]
 
 
 def in_full(value):

@@ -76,6 +76,31 @@ def test_variates(name):
     assert (changed[[0, 2]] > 1e-4).all() == (name == "inverted_transformer")
 
 
+@pytest.mark.parametrize("use_skip", [True, False])
+def test_covariates_are_seen_and_not_forecast(use_skip):
+    """Of the rows ahead the known column alone counts, in whatever unit it is."""
+    config = {"num_past": 2, "num_known": 1, "use_skip": use_skip}
+    model = create("inverted_transformer", **config)
+    inputs = np.random.default_rng(3).normal(10, 3, (4, L + H, C + 3)).astype("float32")
+    forecast = call(model, inputs)
+    assert forecast.shape == (4, H, C)
+    for columns, rows, counts in (
+        (slice(C + 2), slice(L, None), False),
+        (slice(C, C + 2), slice(3), True),
+        (slice(C + 2, None), slice(3), True),
+        (slice(C + 2, None), slice(L + H - 1, None), True),
+    ):
+        changed = inputs.copy()
+        changed[:, rows, columns] -= 5
+        moved = np.abs(call(model, changed) - forecast).max(axis=(0, 1))
+        assert (moved > 1e-4).all() if counts else (moved == 0).all()
+    changed = inputs * np.array([1, 1, 1, 2, 3, 5]) + np.array([0, 0, 0, 7, 1, 2])
+    moved = call(model, changed.astype("float32"))
+    np.testing.assert_allclose(moved, forecast, rtol=1e-3, atol=1e-3)
+    levels = create("inverted_transformer", quantiles=(0.1, 0.5, 0.9), **config)
+    assert call(levels, inputs).shape == (4, H, C, 3)
+
+
 @names
 def test_quantiles(name):
     model = create(name, quantiles=(0.1, 0.5, 0.9))
@@ -112,6 +137,8 @@ def test_the_moving_average():
         ("patch_transformer", {"attention": "cbam"}, "Received: attention='cbam'"),
         ("inverted_transformer", {"dropout": 1.0}, "`dropout`.*Received: dropout=1.0"),
         ("inverted_transformer", {"num_variates": 2.5}, "num_variates=2.5"),
+        ("inverted_transformer", {"num_known": -1}, "at least 0.*num_known=-1"),
+        ("inverted_transformer", {"num_past": 1.0}, "at least 0.*num_past=1.0"),
         ("attention_forecaster", {"segment_length": 5}, "segment_length=5"),
         ("attention_forecaster", {"segment_length": 12}, "at least two segments"),
         ("autocorrelation_forecaster", {"trend_length": 4}, "odd `trend_length`"),

@@ -9,6 +9,7 @@ import pytest
 
 from attention_zoo.recipes.core.errors import UserError
 from attention_zoo.recipes.datasets import own
+from attention_zoo.recipes.tasks.series import defaults
 from attention_zoo.recipes.tasks.series import own as own_series
 from attention_zoo.recipes.tasks.series.steps import Step
 from attention_zoo.recipes.tasks.series.task import in_full
@@ -51,6 +52,9 @@ def test_splits_follow_each_other():
     assert example["values"].tolist() == [np.float32(1e8 + 71), np.float32(-0.99452)]
     assert records.facts(None) == {
         "variates": ["load", "heat"],
+        "past": [],
+        "known": [],
+        "series": 0,
         "rows": 70,
         "step": "3600 s",
         "lookback": None,
@@ -86,7 +90,7 @@ def test_given_splits_and_gaps():
 @pytest.mark.parametrize("model", MODELS)
 def test_defaults_suit_the_models(model, lookback):
     facts = {"rows": 700, "step": "3600 s", "lookback": lookback, "horizons": [2, 5]}
-    config = own_series.recipe_for(model, facts).settings()
+    config = defaults.recipe_for(model, facts).settings()
     length = config["lookback"]
     assert length == (lookback or 96)
     if model == "patch_transformer":
@@ -103,7 +107,7 @@ def test_defaults_suit_the_models(model, lookback):
 
 def test_seasons():
     steps = ("3600 s", "900 s", "86400 s", "604800 s", "1 month", "3 month", "1 row")
-    seasons = [own_series.season_of(Step.parse(step)) for step in steps]
+    seasons = [defaults.season_of(Step.parse(step)) for step in steps]
     assert seasons == [24, 96, 7, 52, 12, 4, 12]
 
 
