@@ -43,8 +43,8 @@ def list_all(args):
 
 def print_rows(rows):
     """Prints names and descriptions under a heading for each kind."""
-    for kind, group in itertools.groupby(rows, key=lambda row: row["kind"]):
-        group = list(group)
+    for kind, found in itertools.groupby(rows, key=lambda row: row["kind"]):
+        group = list(found)
         print(kind if group[0] is rows[0] else f"\n{kind}")
         width = max(len(row["name"]) for row in group)
         for row in group:
