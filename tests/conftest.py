@@ -1,5 +1,6 @@
 """Binds `attention_zoo` to this checkout, whatever else is installed."""
 
+import gc
 import importlib.util
 import inspect
 import os
@@ -66,18 +67,36 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Keeps a module on one worker, for its fixtures; the promises need none.
+
+    A wrapper, since xdist reads the groups in this hook too, and first. Modules that
+    share the smoke training share a worker as well.
 
     With `--quick`, the first variant of each test runs and the first case of each class
     keeps its promises; what takes long is left out.
     On JAX, where compiling takes seconds, the first variant of each test runs, and
     beside the promises none of the layers in subfolders.
     """
+    smoked = {item.module.__name__ for item in items if "smoke" in item.fixturenames}
     for item in items:
+        name = item.module.__name__
         if not is_promise(item):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+            group = "smoke" if name in smoked else name
+            item.add_marker(pytest.mark.xdist_group(group))
+    select(config, items)
+    return (yield)
+
+
+def pytest_collection_finish():
+    """What lives until the end is no garbage, and is not looked through for any."""
+    gc.collect()
+    gc.freeze()
+
+
+def select(config, items):
+    """Deselects what a quick run, or one on JAX, leaves out."""
     if config.getoption("quick"):
         kept = {}
         for item in items:

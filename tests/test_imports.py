@@ -321,3 +321,10 @@ def code():
 def test_no_file_is_long(folder):
     for file in (ROOT / folder).rglob("*.py"):
         assert len(file.read_text("utf-8").splitlines()) <= 350, file
+
+
+def test_a_module_stays_on_one_worker(request):
+    """Its fixtures are made once: xdist appends the group to the name that it sees."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("the tests are not shared out in groups")
+    assert request.node.nodeid.endswith(f"@{request.module.__name__}")
