@@ -15,8 +15,8 @@ from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.tasks.text import pipeline as text
 
 SAMPLE = 2000
-# A card's BLEU, and what the same file scores on 64 sentences spread over the split: one
-# other word among them moves it by about 0.2.
+# A card's BLEU, and what the same file scores on 64 sentences spread over the split, of
+# which one other word moves it by about 0.2.
 SAMPLED_BLEU = {
     "rnn_translator_multi30k": (40.78, 41.74),
     "transformer_translator_multi30k": (40.63, 39.19),
