@@ -7,8 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := build/demo
-# A process a core; tests of one `xdist_group` share theirs, and so their fixtures.
-PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
+# A process a core; a module keeps to one, for its fixtures: tests/support/scheduling.py.
+PYTEST := $(BIN)/python -m pytest -n logical
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help demo test test-quick soak install lint types format tables bench clean

@@ -67,26 +67,12 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Keeps a module on one worker, for its fixtures; the promises need none.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keeps a module on one worker, whatever way of sharing is asked for."""
+    from support.scheduling import ByModule
 
-    A wrapper, since xdist reads the groups in this hook too, and first. Modules that
-    share the smoke training share a worker as well.
-
-    With `--quick`, the first variant of each test runs and the first case of each class
-    keeps its promises; what takes long is left out.
-    On JAX, where compiling takes seconds, the first variant of each test runs, and
-    beside the promises none of the layers in subfolders.
-    """
-    smoked = {item.module.__name__ for item in items if "smoke" in item.fixturenames}
-    for item in items:
-        name = item.module.__name__
-        if not is_promise(item):
-            group = "smoke" if name in smoked else name
-            item.add_marker(pytest.mark.xdist_group(group))
-    select(config, items)
-    return (yield)
+    return ByModule(config, log)
 
 
 def pytest_collection_finish():
@@ -95,8 +81,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-def select(config, items):
-    """Deselects what a quick run, or one on JAX, leaves out."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leaves out tests.
+
+    With `--quick`, the first variant of each test runs and the first case of each class
+    keeps its promises; what takes long is left out.
+    On JAX, where compiling takes seconds, the first variant of each test runs, and
+    beside the promises none of the layers in subfolders.
+    """
     if config.getoption("quick"):
         kept = {}
         for item in items:
