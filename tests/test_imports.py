@@ -324,15 +324,8 @@ def test_no_file_is_long(folder):
 
 
 def test_a_module_stays_on_one_worker():
-    """Its fixtures are made once; the modules that smoke share theirs."""
-    scheduling = pytest.importorskip("support.scheduling")
-    names = scheduling.SMOKED
-    for name in names:
-        text = (ROOT / "tests" / "recipes" / name).read_text(encoding="utf-8")
-        assert "smoke" in text
-    units = [scheduling.unit_of(f"tests/recipes/{name}::test_x[1]") for name in names]
-    assert units == ["smoke"] * len(names)
-    unit_of = scheduling.unit_of
+    """Its fixtures are made once; the promises need none, and fill the end."""
+    unit_of = pytest.importorskip("support.scheduling").unit_of
     assert unit_of("tests/a/test_b.py::test_c[1::2]") == "tests/a/test_b.py"
     promises = [f"tests/layers/test_promises.py::test_promises[{i}]" for i in "ab"]
     assert [unit_of(name) for name in promises] == promises

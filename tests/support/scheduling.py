@@ -7,19 +7,16 @@ to an attribute that pytest 9.2 no longer has, and shares out each test by itsel
 from xdist.scheduler import LoadScopeScheduling
 
 PROMISES = "test_promises.py"
-SMOKED = ("cli/test_command.py", "cli/test_entry.py", "engine/test_entries.py")
 
 
 def unit_of(nodeid):
     """Returns the name of the unit that a test belongs to.
 
     The promises need no fixtures: each is a unit, and they fill the end, since xdist
-    begins with the units of the most tests. What uses the smoke training stays together.
+    begins with the units of the most tests.
     """
     file = nodeid.split("::")[0]
-    if file.endswith(PROMISES):
-        return nodeid
-    return "smoke" if file.endswith(SMOKED) else file
+    return nodeid if file.endswith(PROMISES) else file
 
 
 class ByModule(LoadScopeScheduling):
