@@ -7,8 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := build/demo
-# A process a core; tests of one `xdist_group` share theirs, and so their fixtures.
-PYTEST := $(BIN)/python -m pytest -n logical --dist loadgroup
+# A process a core; a module keeps to one, for its fixtures: tests/support/scheduling.py.
+PYTEST := $(BIN)/python -m pytest -n logical
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help demo test test-quick soak install lint types format tables bench clean
@@ -51,14 +51,15 @@ test: lint types
 test-quick: .venv/.test
 	$(PYTEST) --quick
 
-# Random layers on TensorFlow and PyTorch, and SIGKILLs over a small training: an hour
-# or more, and no part of the tests.
+# Random layers on TensorFlow and PyTorch, SIGKILLs over a small training, and what the
+# tests measure on a sample, whole: an hour or more, and no part of the tests.
 CASES ?= 1000
 soak: .venv/.test
 	ATTENTION_ZOO_CASES=$(CASES) $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
 	KERAS_BACKEND=torch ATTENTION_ZOO_CASES=$(CASES) \
 	  $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
 	$(BIN)/python tests/soak/kills.py 20
+	ATTENTION_ZOO_WHOLE=1 $(BIN)/python -m pytest -n 0 tests/recipes/test_committed.py
 
 install: .venv/.test
 

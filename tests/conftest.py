@@ -1,5 +1,6 @@
 """Binds `attention_zoo` to this checkout, whatever else is installed."""
 
+import gc
 import importlib.util
 import inspect
 import os
@@ -66,18 +67,29 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keeps a module on one worker, whatever way of sharing is asked for."""
+    from support.scheduling import ByModule
+
+    return ByModule(config, log)
+
+
+def pytest_collection_finish():
+    """What lives until the end is no garbage, and is not looked through for any."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Keeps a module on one worker, for its fixtures; the promises need none.
+    """Leaves out tests.
 
     With `--quick`, the first variant of each test runs and the first case of each class
     keeps its promises; what takes long is left out.
     On JAX, where compiling takes seconds, the first variant of each test runs, and
     beside the promises none of the layers in subfolders.
     """
-    for item in items:
-        if not is_promise(item):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     if config.getoption("quick"):
         kept = {}
         for item in items:

@@ -321,3 +321,11 @@ def code():
 def test_no_file_is_long(folder):
     for file in (ROOT / folder).rglob("*.py"):
         assert len(file.read_text("utf-8").splitlines()) <= 350, file
+
+
+def test_a_module_stays_on_one_worker():
+    """Its fixtures are made once; the promises need none, and fill the end."""
+    unit_of = pytest.importorskip("support.scheduling").unit_of
+    assert unit_of("tests/a/test_b.py::test_c[1::2]") == "tests/a/test_b.py"
+    promises = [f"tests/layers/test_promises.py::test_promises[{i}]" for i in "ab"]
+    assert [unit_of(name) for name in promises] == promises

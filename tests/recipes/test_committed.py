@@ -1,6 +1,7 @@
 """The committed models: their cards are measured again and must hold."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -14,6 +15,12 @@ from attention_zoo.recipes.core import recipe as _recipe
 from attention_zoo.recipes.tasks.text import pipeline as text
 
 SAMPLE = 2000
+# A card's BLEU, and what the same file scores on 64 sentences spread over the split, of
+# which one other word moves it by about 0.2.
+SAMPLED_BLEU = {
+    "rnn_translator_multi30k": (40.78, 41.74),
+    "transformer_translator_multi30k": (40.63, 39.19),
+}
 
 
 @pytest.fixture(params=_recipe.list_recipes())
@@ -120,13 +127,20 @@ def test_etth1_again(name):
     "name", [n for n in attention_zoo.list_pretrained() if n.endswith("_multi30k")]
 )
 def test_multi30k_again(name):
-    """Every sentence of the test split, through the committed file."""
+    """Sentences of the test split through the committed file; all, in the soak."""
     claimed = Claimed(name)
     pipeline = _recipe.load_pipeline(claimed.recipe)
     assert pipeline.dataset == claimed.card["dataset"]
     assert pipeline.signatures == claimed.card["signatures"]
-    measured = pipeline.evaluate(attention_zoo.load(claimed.folder), "test")
-    assert measured["bleu"] == pytest.approx(claimed.card["metrics"]["bleu"], abs=0.1)
+    model, bleu = attention_zoo.load(claimed.folder), claimed.card["metrics"]["bleu"]
+    if "ATTENTION_ZOO_WHOLE" in os.environ:
+        measured = pipeline.evaluate(model, "test")["bleu"]
+        assert measured == pytest.approx(bleu, abs=0.1)
+    else:
+        known_bleu, known = SAMPLED_BLEU[name]
+        assert bleu == pytest.approx(known_bleu, abs=0.05), "measure the sample anew"
+        measured = pipeline.evaluate(model, "test", sample=64)["bleu"]
+        assert measured == pytest.approx(known, abs=0.5)
 
 
 def test_zoo_dates_again(tmp_path):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from support import formulas
 from support.check_layer import (
+    BACKEND,
     Case,
     built_layer,
     loss_and_gradients,
@@ -161,7 +162,8 @@ def test_one_series_gives_the_factors_of_a_model_that_trains():
     for _ in range(2):
         x = DeStationaryAttention(num_heads=3)(x, tau=tau, delta=delta)
     model = keras.Model(series, x)
-    model.compile("adam", "mse")
+    # By XLA, on TensorFlow, the step takes most of a minute to compile.
+    model.compile("adam", "mse", jit_compile=BACKEND == "jax")
     before = [to_numpy(w) for w in model.trainable_weights]
     model.fit(X, X[..., ::-1].copy(), epochs=2, verbose=0)
     moved = [

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.check_layer import Case, check_values
+from support.check_layer import Case, built_layer, check_values
 from support.set_formulas import feed, gelu, mask_of, multi_head, norm
 
 from attention_zoo.layers import PerceiverAttention
@@ -57,7 +57,7 @@ def test_layers_and_repeats():
         formula=perceiver(2, 2),
         masks=(),
     )
-    check_values(case)
+    check_values(case, built_layer(case))
 
 
 @pytest.mark.parametrize(
