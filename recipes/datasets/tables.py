@@ -7,6 +7,7 @@ import codecs
 import csv
 import difflib
 import glob
+import io
 import json
 import pathlib
 
@@ -159,7 +160,9 @@ def _csv_form(file, delimiter, encoding):
         head = stream.read(HEAD)
     if not head.strip():
         raise UserError(f"{file} is empty")
-    if delimiter is None:
+    if delimiter is not None:
+        delimiter = _check_delimiter(delimiter)
+    else:
         delimiter = guess_delimiter(head)
         usual = "\t" if file.suffix.lower() == ".tsv" else ","
         if delimiter != usual:
@@ -183,21 +186,32 @@ def _check_encoding(file, encoding):
     """Returns the encoding of a file, after a check that all of it can be read."""
     encoding = encoding or "utf-8-sig"
     try:
+        io.TextIOWrapper(io.BytesIO(), encoding)  # refuses those of no text, as hex
         decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise UserError(f"--encoding: there is no encoding '{encoding}'") from None
-    line = 1
+    except (LookupError, ValueError):
+        raise UserError(f"--encoding: there is no encoding {encoding!r}") from None
+    line = 0
     with open(file, "rb") as stream:
-        for raw in stream:
-            try:
+        try:
+            for line, raw in enumerate(stream, 1):  # noqa: B007
                 decoder.decode(raw)
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{file}, line {line}: not {encoding.removesuffix('-sig').upper()}."
-                    " Save it as UTF-8, or give --encoding, e.g. latin-1 or utf-16"
-                ) from None
-            line += 1
+            decoder.decode(b"", final=True)
+        except UnicodeError:
+            raise UserError(
+                f"{file}, line {line}: not {encoding.removesuffix('-sig').upper()}."
+                " Save it as UTF-8, or give --encoding, e.g. latin-1 or utf-16"
+            ) from None
     return encoding
+
+
+def _check_delimiter(delimiter):
+    """Returns the sign that `--delimiter` means, or raises `UserError`."""
+    sign = {r"\t": "\t", "tab": "\t"}.get(delimiter, delimiter)
+    if len(sign) != 1 or not sign.isascii() or sign in '\r\n"\0':
+        raise UserError(
+            f"--delimiter takes one sign such as ';' or \\t, received {delimiter!r}"
+        )
+    return sign
 
 
 def _check_header(file, names):

@@ -1,8 +1,8 @@
 """Trainings that are killed at chosen moments, each in a process of its own.
 
 The processes are forked from one that has imported TensorFlow and computed nothing. The
-model is a small one, and what is not the matter here takes no time: baselines, pictures
-and the cost of a prediction.
+models are small ones, and what is not the matter here takes no time: baselines,
+pictures and the cost of a prediction.
 """
 
 import contextlib
@@ -14,45 +14,45 @@ import signal
 import sys
 import traceback
 
-import keras
 import numpy as np
 import tensorflow as tf
+from support.tiny_models import tiny_model
 
 from attention_zoo.recipes.cards import card, plots
 from attention_zoo.recipes.cli import main as command
 from attention_zoo.recipes.core.recipe import get_recipe, load_pipeline
 from attention_zoo.recipes.engine import callbacks, checkpoints, publishing, trainer
 from attention_zoo.recipes.engine.execution import Options
+from attention_zoo.recipes.tasks.images import pipeline as images
+from attention_zoo.recipes.tasks.series import pipeline as series
 from attention_zoo.recipes.tasks.text import pipeline as text
+from attention_zoo.recipes.tasks.translation import pipeline as translation
 
-RECIPE = "attention_lstm_reviews"
+RECIPES = {
+    "text": "attention_lstm_reviews",
+    "images": "cbam_resnet_digits",
+    "series": "attention_forecaster_climate",
+    "translation": "rnn_translator_dates",
+}
+SETTINGS = {"translation": ("beam_size=2", "max_length=7")}  # a search takes long
+RECIPE = RECIPES["text"]
 HIDDEN = f".training-{RECIPE}"
-TRAIN = ("train", RECIPE, "--smoke", "--epochs", "3", "--set", "ema=0.9")
 FLAGS = ("--deterministic", "--mixed-precision", "--no-jit")
 
 
 # === The small training ===
 
 
-def tiny_model(recipe, pipeline, run=None):
-    """Stands for `trainer.build`: word vectors, dropout, their mean, one layer."""
-    words = pipeline.model_config()["vocabulary_size"]
-    ids = keras.Input((None,), dtype="int32")
-    x = keras.layers.Embedding(words, 3, mask_zero=True)(ids)
-    x = keras.layers.Dropout(recipe.config["dropout"])(x)
-    x = keras.layers.GlobalAveragePooling1D()(x)
-    model = keras.Model(ids, keras.layers.Dense(2, activation="softmax")(x))
-    if run is not None:
-        model.set_weights(run.weights)
-    return model
-
-
-def prepare():
+def prepare(kind="text"):
     """Replaces all that takes time."""
     trainer.build = tiny_model
+    if kind == "translation":  # the export of a search takes longer than all the rest
+        publishing.write_served = lambda *arguments: None
+    for module in (images, series, text, translation):
+        module.Pipeline.baselines = lambda self: {}
+        module.Pipeline.attention_report = lambda *arguments: {}
     plots.curves = plots.attention = lambda *arguments: None
     card.measure_prediction = lambda *arguments: {"peak_memory_mb": 1, "ms": 1}
-    text.Pipeline.attention_report = lambda *arguments: {}
     text.Pipeline.baselines = lambda self: {
         "bag_of_words": lambda: {"accuracy": 0.25},
         "tfidf_logistic_regression": lambda: {"accuracy": 0.75},
@@ -186,12 +186,15 @@ def forked(work, log):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def train(out, moment=None, resume=True):
+def train(out, moment=None, resume=True, kind="text"):
     """Trains by the command; `moment` sets up when it is killed."""
-    prepare()
+    prepare(kind)
     if moment is not None:
         moment()
-    return command.main([*TRAIN, *FLAGS, "--out", str(out), *["--resume"] * resume])
+    words = ["train", RECIPES[kind], "--smoke", "--epochs", "3", "--set", "ema=0.9"]
+    for setting in SETTINGS.get(kind, ()):
+        words += ["--set", setting]
+    return command.main([*words, *FLAGS, "--out", str(out), *["--resume"] * resume])
 
 
 def main(scratch):

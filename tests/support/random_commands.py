@@ -22,8 +22,9 @@ NUMBERS = st.sampled_from(("0", "1", "2", "3", "-1", "x", "1e9", "1.5", "", "999
 OUTPUTS = (
     "out.png", "out.csv", "out.tsv", "out.jsonl", "out", "out.html", "absent/out.png",
     "folder", "folder/out.png", "x.png", "series.csv", "saved_models/texts", "out.PNG",
-    "saved_models/new", ".", "", "saved_models", "link.csv", "absent/out.csv", "/dev/null",
-    "folder/", "lines.txt/out.png", "texts.csv", "out.html/", "a" * 300 + ".png",
+    "saved_models/new", ".", "", "saved_models", "link.csv", "absent/out.csv",
+    "/dev/null", "folder/", "lines.txt/out.png", "texts.csv", "out.html/",
+    "a" * 300 + ".png",
 )  # fmt: skip
 SETTINGS = (
     "units=3", "units=x", "units=", "=3", "dataset=texts.csv", "dataset=mine", "ema=2",
@@ -40,10 +41,14 @@ VALUES = {
     "validation": FILES, "config": FILES, "text": COLUMNS, "label": COLUMNS,
     "target": COLUMNS, "split": COLUMNS, "time": COLUMNS, "id": COLUMNS,
     "set": SETTINGS, "from": (*ENTRIES, *OUTPUTS, "https://localhost:9/x"),
-    "data-dir": ("folder", "absent"), "delimiter": (",", ";", "", "\t", "ab", "\n", '"'),
-    "encoding": ("utf-8", "latin-1", "utf-16", "x", "", "rot13", "idna", "hex", "utf-7"),
-    "time-zone": ("Europe/Berlin", "UTC", "Nowhere/X", "", "/etc/passwd", "..", "+02:00"),
-    "time-format": ("%Y-%m-%d", "%d.%m.%Y", "%", "%Q", "", "%H", "x", "%Y-%m-%d %H:%M:%S"),
+    "data-dir": ("folder", "absent"), "source": COLUMNS, "image": COLUMNS,
+    "delimiter": (",", ";", "", "\t", "ab", "\n", '"', "\0", "é", " ", "\udcff"),
+    "encoding": ("utf-8", "latin-1", "utf-16", "x", "", "rot13", "idna", "hex", "utf-7",
+                 "punycode", "unicode_escape", "undefined", "mbcs", "\udcff"),
+    "time-zone": ("Europe/Berlin", "UTC", "Nowhere/X", "", "/etc/passwd", "..",
+                  "+02:00", "Europe", "utc", "\udcff", "a" * 300),
+    "time-format": ("%Y-%m-%d", "%d.%m.%Y", "%", "%Q", "", "%H", "x", "\udcff", "%z",
+                    "%Y-%m-%d %H:%M:%S", "%s", "%U", "%j", "%Y-%m-%d %H:%M:%S%Y"),
     "method": ("auto", "attention", "rollout", "flow", "gradient", "occlusion", "x",
                "grad_cam", "value_norm", "gradient_x_input", "attention_x_gradient",
                "integrated_gradients", ""),
@@ -69,10 +74,21 @@ FIT = {  # what an entry can read
     "texts": GOOD, "images": ("x.png", "y.jpg"), "series": ("series.csv",),
     "translator": GOOD, "changed": ("x.png", "series.csv", "a good film"),
 }  # fmt: skip
+SWITCHES = {
+    "--all", "--layers", "--smoke", "--resume", "--force", "--deterministic",
+    "--mixed-precision", "--jit", "--no-jit", "--write", "--methods", "--resize",
+    "--invert", "--interpolate", "--sort", "--pad", "--show-examples", "--train-best",
+}  # fmt: skip
 OPTIONS = {
     name: tuple(o for o in parser.options if o != "-h")
     for name, parser in make_parser()[1].items()
 }
+# How own data are read, of all kinds.
+READING = (
+    "--text", "--label", "--label-separator", "--encoding", "--delimiter", "--split",
+    "--time", "--id", "--time-zone", "--time-format", "--target", "--interpolate",
+    "--sort", "--lookback", "--horizon", "--image-size", "--pad", "--source",
+)  # fmt: skip
 
 
 def words(noise):
@@ -81,10 +97,14 @@ def words(noise):
     return st.sampled_from(known) | noise | NUMBERS
 
 
-def option(command, noise):
-    """A strategy of lists of words: an option of a command, with a value if any."""
+def option(names, noise):
+    """A strategy of lists of words: one of some options, with a value if any."""
 
     def with_value(name):
+        if name in SWITCHES:
+            return st.just([name])
+        if name == "--image-size":
+            return st.tuples(st.just(name), NUMBERS, NUMBERS).map(list)
         key = name.removeprefix("--")
         usual = st.sampled_from(VALUES[key]) if key in VALUES else NUMBERS
         value = usual | words(noise) if key not in VALUES else usual | usual | noise
@@ -92,7 +112,7 @@ def option(command, noise):
         return st.one_of(pair, pair, pair, value.map(lambda v: [f"{name}={v}"]),
                          st.just([name]))  # fmt: skip
 
-    return st.sampled_from(OPTIONS[command]).flatmap(with_value)
+    return st.sampled_from(names).flatmap(with_value)
 
 
 @st.composite
@@ -110,14 +130,17 @@ def command_lines(draw, noise):
         usual = FIT[first] if fits else REST[name]
         line += draw(st.lists(st.sampled_from(usual), min_size=1, max_size=2))
         if name == "explain":
-            line += ["--out", draw(st.sampled_from(("out.png", "out.png", *OUTPUTS)))]
+            line += ["--out", draw(st.sampled_from(("out.png",) * 50 + OUTPUTS))]
     for _ in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2, 3)))):
         at = draw(st.integers(0, len(line)))
-        line[at:at] = draw(option(name, noise))
+        line[at:at] = draw(option(OPTIONS[name], noise))
     if name in ("train", "tune", "evaluate") and draw(st.booleans()):
         line += ["--data", draw(st.sampled_from(FILES))]
-        if first in ("attention_lstm", "texts"):
+        if first in ("attention_lstm", "texts", "attention_lstm_reviews"):
             line += ["--text", "text", "--label", "label"]
+            line[2:3] = [draw(st.sampled_from(("texts.csv", "rows.jsonl", line[2])))]
+        for _ in range(draw(st.sampled_from((0, 1, 1, 2)))):
+            line += draw(option(READING, noise))
     if draw(st.integers(0, 5)) == 0:
         line.insert(draw(st.integers(0, len(line))), draw(words(noise)))
     return [name, *line]

@@ -31,6 +31,12 @@ def widen(table, name, wanted, rows, options, notes):
     import pandas as pd
 
     time = find_time_column(table, [*wanted, name], options)
+    if name in (time, *wanted):
+        what = "holds the time stamps" if name == time else "is one to forecast"
+        raise UserError(
+            f"{table.path}: the column {name} {what}, and cannot tell series apart "
+            "(--id)"
+        )
     columns = [c for c in wanted if c in table.frame]
     given, columns = read_values(
         _without(table, name), time, columns or _numeric(table, (name, time)), []

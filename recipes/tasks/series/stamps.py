@@ -148,7 +148,13 @@ def _read_dates(texts, place, zone, form, more):
             f"{place(i)}: '{texts[i]}' has {told[int(aware[i])]}, and the rows before "
             f"it have {told[int(aware[0])]}: write all of them alike"
         )
-    wall = pd.to_datetime(bare, format=form or "ISO8601", errors="coerce")
+    try:
+        wall = pd.to_datetime(bare, format=form or "ISO8601", errors="coerce")
+    except (ValueError, re.error) as error:
+        raise UserError(
+            f"--time-format takes a form such as '%d.%m.%Y %H:%M', received {form!r}: "
+            f"{error}"
+        ) from None
     for i in np.flatnonzero(wall.isna())[:1]:
         raise UserError(f"{place(i)}: '{texts[i]}' is no time stamp: {_hint(texts)}")
     wall = pd.DatetimeIndex(wall).as_unit("us")
@@ -165,12 +171,14 @@ def _read_dates(texts, place, zone, form, more):
 def _localised(wall, zone, place):
     """Returns local times as microseconds in UTC."""
     try:
-        local = wall.tz_localize(zone, ambiguous="infer", nonexistent="raise")
-    except KeyError:
+        wall[:0].tz_localize(zone)
+    except (KeyError, ValueError, OSError):  # a folder of zones is none
         raise UserError(
             f"there is no time zone {zone}: --time-zone takes a name such as "
             "Europe/Berlin"
         ) from None
+    try:
+        local = wall.tz_localize(zone, ambiguous="infer", nonexistent="raise")
     except ValueError as error:
         file = place(0).partition(",")[0]
         raise UserError(f"{file}, as local time of {zone}: {error}") from None

@@ -32,8 +32,8 @@ from attention_zoo import pretrained
 from attention_zoo.generation import texts
 from attention_zoo.pretrained import file_sha256
 from attention_zoo.recipes.cards import explanations, plots
-from attention_zoo.recipes.cli import commands, tune
-from attention_zoo.recipes.cli.main import main
+from attention_zoo.recipes.cli import main as cli
+from attention_zoo.recipes.cli import tune
 from attention_zoo.recipes.distributed import launcher, processes
 from attention_zoo.recipes.engine import multiprocess, publishing, trainer
 from attention_zoo.recipes.tasks import TASKS, batches
@@ -70,7 +70,9 @@ class Place:
         self.cards = [
             json.loads((home / name / "card.json").read_text()) for name in self.names
         ]
-        self.models = [(home / name / "model.keras").read_bytes() for name in self.names]
+        self.models = [
+            (home / name / "model.keras").read_bytes() for name in self.names
+        ]
         for name in ("changed", "damaged", "other"):
             (home / name).mkdir()
         (home / "other" / "notes.txt").write_text("the user's own")
@@ -163,10 +165,15 @@ def aside(place, monkeypatch, tmp_path):
 
     monkeypatch.setattr(pretrained, "load_file", load_once)
     monkeypatch.setattr(batches, "predictor", functools.cache(batches.predictor))
+    parsers = functools.cache(cli.make_parser)
+    monkeypatch.setattr(cli, "make_parser", parsers)
     translators, translator = {}, texts.TextTranslator
 
     def translator_once(model, search):
-        return translators.setdefault(str(search), translator(model, search=search))
+        key = id(model), str(search)
+        if key not in translators:
+            translators[key] = translator(model, search=search)
+        return translators[key]
 
     monkeypatch.setattr(texts, "TextTranslator", translator_once)
     monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"x"))
@@ -217,7 +224,7 @@ def run(line, given):
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                code = main(line)
+                code = cli.main(line)
             except SystemExit as end:  # of --help and --version
                 code = end.code or 0
             out.flush()

@@ -55,6 +55,29 @@ def test_a_good_file(write):
     assert again.values.tolist() == series.values.tolist()
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["%", "%Q", "%s", "%Y-%m-%d %H:%M:%S%Y"],  # the year twice
+)
+def test_a_form_that_is_none(write, form):
+    message = refuse(write(lines()), time_format=form)
+    assert message.startswith("--time-format takes a form such as '%d.%m.%Y %H:%M'")
+    assert f"received '{form}': " in message
+
+
+@pytest.mark.parametrize("zone", ["Europe", "..", "/etc/passwd", "\udcff", "a" * 300])
+def test_a_time_zone_that_is_none(write, zone):
+    message = refuse(write(lines(3)), time_zone=zone)
+    assert message.startswith(f"there is no time zone {zone}: --time-zone takes")
+
+
+def test_what_tells_series_apart_is_neither_time_nor_value(write):
+    said = refuse(write(lines()), id="heat")
+    assert "the column heat is one to forecast, and cannot tell series apart" in said
+    said = refuse(write(lines()), id="date", time="date")
+    assert "the column date holds the time stamps" in said
+
+
 def test_gaps(write):
     rows = lines()
     for i, cell in ((0, ""), (2, "N/A"), (3, " None")):

@@ -178,8 +178,27 @@ def test_bad_tables(write, content, message):
 def test_latin_1_by_its_name(write):
     name = write("a.csv", "review,stars\ncafé,1\nthé,0\n".encode("latin-1"))
     assert pairs(read(name, encoding="latin-1")) == [("café", "1"), ("thé", "0")]
-    with pytest.raises(UserError, match="no encoding 'latin-x'"):
-        read(name, encoding="latin-x")
+    for encoding in ("latin-x", "hex", "rot13", "base64", "\udcff", "a\0"):
+        with pytest.raises(UserError, match="there is no encoding '"):
+            read(name, encoding=encoding)
+    for encoding in ("undefined", "punycode"):
+        with pytest.raises(UserError, match=f"line 1: not {encoding.upper()}"):
+            read(name, encoding=encoding)
+
+
+def test_a_file_that_ends_inside_of_a_letter(write):
+    content = "review,stars\na,1\ncafé".encode()[:-1]
+    with pytest.raises(UserError, match=r"a\.csv, line 3: not UTF-8"):
+        read(write("a.csv", content))
+
+
+def test_the_delimiter_is_one_sign(write):
+    name = write("a.csv", "review\tstars\na\t1\nb\t0\n")
+    for delimiter in ("\t", r"\t", "tab"):
+        assert pairs(read(name, delimiter=delimiter)) == [("a", "1"), ("b", "0")]
+    for delimiter in ("", "ab", "\n", '"', "\0", "é", "\udcff"):
+        with pytest.raises(UserError, match="--delimiter takes one sign"):
+            read(name, delimiter=delimiter)
 
 
 @pytest.mark.parametrize(
