@@ -17,7 +17,7 @@ help:
 	@echo 'make demo    train on the embedded reviews, reload, predict (4 minutes)'
 	@echo 'make test    lint, types and all tests, in a virtual environment'
 	@echo 'make test-quick    one variant of each test, none that trains (3 minutes)'
-	@echo 'make soak    CASES=1000 random layers, and 20 random kills (an hour)'
+	@echo 'make soak    CASES=1000 random layers and commands, 100 random kills (hours)'
 	@echo 'make lint | types | format | tables | bench | clean'
 
 # Trains into build/demo/saved_models: the committed models stay as they are.
@@ -51,14 +51,20 @@ test: lint types
 test-quick: .venv/.test
 	$(PYTEST) --quick
 
-# Random layers on TensorFlow and PyTorch, SIGKILLs over a small training, and what the
-# tests measure on a sample, whole: an hour or more, and no part of the tests.
+# Random layers on all backends, random commands over random files, SIGKILLs over small
+# trainings of all kinds, and what the tests measure on a sample, whole: hours, and no
+# part of the tests. JAX compiles each case.
 CASES ?= 1000
+JAX_CASES ?= 100
 soak: .venv/.test
 	ATTENTION_ZOO_CASES=$(CASES) $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
 	KERAS_BACKEND=torch ATTENTION_ZOO_CASES=$(CASES) \
 	  $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
-	$(BIN)/python tests/soak/kills.py 20
+	KERAS_BACKEND=jax ATTENTION_ZOO_CASES=$(JAX_CASES) \
+	  $(BIN)/python -m pytest -n 0 -s tests/layers/test_random.py
+	ATTENTION_ZOO_CASES=$(CASES) \
+	  $(BIN)/python -m pytest -n 0 -s tests/recipes/cli/test_random_commands.py
+	$(BIN)/python tests/soak/kills.py 25
 	ATTENTION_ZOO_WHOLE=1 $(BIN)/python -m pytest -n 0 tests/recipes/test_committed.py
 
 install: .venv/.test

@@ -1,10 +1,11 @@
-"""Random SIGKILLs over one small training, as `make soak` runs them.
+"""Random SIGKILLs over small trainings, as `make soak` runs them.
 
-    python tests/soak/kills.py [KILLS [SEED]]
+    python tests/soak/kills.py [KILLS [SEED [KIND...]]]
 
-Each process goes on where the one before was killed, at a moment drawn uniformly from
-the time that a whole training takes. Every entry that comes out must equal that of the
-training without kills; none may be lost; nothing hidden may stay behind a run's end.
+So many for each kind of task: text, images, series and translation. Each process goes
+on where the one before was killed, at a moment drawn uniformly from the time that a
+whole training takes. Every entry that comes out must equal that of the training without
+kills; none may be lost; nothing hidden may stay behind a run's end.
 """
 
 import contextlib
@@ -26,12 +27,12 @@ import numpy as np
 from support import killed_training as small
 
 
-def start(out, log):
+def start(out, log, kind):
     """Starts the training in a forked process and returns its id."""
     process = os.fork()
     if not process:
         os.setsid()  # so that what it starts dies with it
-        code = small.forked(lambda: small.train(out), log)
+        code = small.forked(lambda: small.train(out, kind=kind), log)
         os._exit(code if code >= 0 else 1)
     return process
 
@@ -64,44 +65,57 @@ def check_equal(entry, whole):
         np.testing.assert_array_equal(value, whole[2][name], err_msg=name)
 
 
-def main(kills=20, seed=0):
-    """Kills and resumes; prints what was seen, or fails."""
-    draw, killed, ended, done = random.Random(seed), 0, 0, 0
+def kill_and_resume(kind, kills, draw):
+    """Kills and resumes the training of a kind; prints what was seen, or fails."""
+    recipe, killed, ended, done = small.RECIPES[kind], 0, 0, 0
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         log, out, began = scratch / "log", scratch / "killed", time.monotonic()
-        os.waitpid(start(scratch / "whole", log), 0)
+        os.waitpid(start(scratch / "whole", log, kind), 0)
         seconds = time.monotonic() - began
-        whole = contents(scratch / "whole" / small.RECIPE)
-        entry = out / small.RECIPE
+        assert (scratch / "whole" / recipe).exists(), log.read_text(encoding="utf-8")
+        whole, entry = contents(scratch / "whole" / recipe), out / recipe
         while killed < kills or not done:
-            process = start(out, log)
+            process = start(out, log, kind)
             until = time.monotonic() + draw.uniform(0, seconds)
             done = 0
             while not done and (killed >= kills or time.monotonic() < until):
                 time.sleep(0.01)
                 done, status = os.waitpid(process, os.WNOHANG)
             if not done:
-                with contextlib.suppress(ProcessLookupError):  # it has just begun
-                    os.killpg(process, signal.SIGKILL)
-                os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
+                kill_all(process)
                 killed += 1
             else:
                 code = os.waitstatus_to_exitcode(status)
                 assert code == 0, log.read_text(encoding="utf-8")
                 check_equal(entry, whole)
-                assert [file.name for file in out.iterdir()] == [small.RECIPE]
+                assert [file.name for file in out.iterdir()] == [recipe]
                 ended += 1
             if ended:  # or aside, between two renames, until the next run
-                aside = [*out.glob(f".{small.RECIPE}.*/previous")]
+                aside = [*out.glob(f".{recipe}.*/previous")]
                 assert entry.exists() or aside, "an entry was lost"
         print(
-            f"{killed} kills, {ended} trainings came to their end with the metrics "
-            f"{whole[0]}, the history and the weights of the one without kills "
-            f"({seconds:.0f} s); no entry lost, nothing hidden left behind"
+            f"{kind}: {killed} kills, {ended} trainings came to their end with the "
+            f"metrics {whole[0]}, the history and the weights of the one without kills "
+            f"({seconds:.0f} s); no entry lost, nothing hidden left behind",
+            flush=True,
         )
 
 
+def kill_all(process):
+    """Kills a process and what it started."""
+    with contextlib.suppress(ProcessLookupError):  # it has just begun
+        os.killpg(process, signal.SIGKILL)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def main(kills=20, seed=0, *kinds):
+    """Kills and resumes the trainings of all kinds, or of some."""
+    draw = random.Random(int(seed))
+    for kind in kinds or small.RECIPES:
+        kill_and_resume(kind, int(kills), draw)
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

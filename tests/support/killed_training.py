@@ -46,8 +46,9 @@ FLAGS = ("--deterministic", "--mixed-precision", "--no-jit")
 def prepare(kind="text"):
     """Replaces all that takes time."""
     trainer.build = tiny_model
-    if kind == "translation":  # the export of a search takes longer than all the rest
-        publishing.write_served = lambda *arguments: None
+    if kind == "translation":  # a search takes longer than all the rest
+        publishing.write_served = publishing.check_model = lambda *arguments: None
+        translation.Pipeline.evaluate = size_of_weights
     for module in (images, series, text, translation):
         module.Pipeline.baselines = lambda self: {}
         module.Pipeline.attention_report = lambda *arguments: {}
@@ -57,6 +58,12 @@ def prepare(kind="text"):
         "bag_of_words": lambda: {"accuracy": 0.25},
         "tfidf_logistic_regression": lambda: {"accuracy": 0.75},
     }
+
+
+def size_of_weights(self, model, split, sample=None):
+    """Stands for the score of translations."""
+    sizes = [float(np.abs(np.asarray(w)).sum()) for w in model.get_weights()]
+    return {"exact_match": sum(sizes)}
 
 
 # === Moments ===
