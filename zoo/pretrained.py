@@ -160,8 +160,9 @@ def load(name_or_path, num_classes=None):
 
     Raises:
         PretrainedError: A `ValueError` of one line, if the model is unknown, missing,
-            truncated or altered, if its card cannot be read, or if the file does not
-            contain a model.
+            truncated or altered, if its card cannot be read, if the file does not
+            contain a model, or if the model takes strings and Keras does not run on
+            TensorFlow.
         ValueError: If `num_classes` is invalid, or if the model is no classifier.
 
     Example:
@@ -173,6 +174,7 @@ def load(name_or_path, num_classes=None):
     ```
     """
     model = _load(name_or_path)
+    _check_strings(name_or_path, model)
     return model if num_classes is None else replace_head(model, num_classes)
 
 
@@ -186,6 +188,17 @@ def _load(name_or_path):
     if path.name == MODEL_FILE and path.with_name(CARD_FILE).exists():
         return Entry(path.resolve().parent.name, path.parent).load()
     return load_file(path)
+
+
+def _check_strings(name, model):
+    """Raises `PretrainedError` for a model of strings where there are none."""
+    backend = keras.config.backend()
+    kinds = [keras.backend.standardize_dtype(x.dtype) for x in model.inputs or ()]
+    if backend != "tensorflow" and "string" in kinds:
+        raise PretrainedError(
+            f"{name} takes raw texts, which need Keras on TensorFlow, and it runs on "
+            f"{backend}: set KERAS_BACKEND=tensorflow"
+        )
 
 
 def list_pretrained(pattern="*", kind=None, dataset=None, data_license=None):

@@ -98,3 +98,24 @@ def test_blocks_train_with_xla_and_a_smaller_last_batch():
         history = model.fit(x, x, batch_size=3, epochs=2, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA on TensorFlow")
+@pytest.mark.parametrize("order", ["bahdanau", "luong"])
+def test_decoders_train_with_xla_and_a_smaller_last_batch(order):
+    x, values = draw(5, 3, 2), draw(5, 7, 3)
+    losses = []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((None, 2)), keras.Input((None, 3))
+        decoder = layers.AttentionDecoder(
+            layers.AttentionCell(keras.layers.GRUCell(2), order=order)
+        )
+        model = keras.Model(inputs, decoder(*inputs))
+        model.compile("sgd", "mse", jit_compile=compiled)
+        history = model.fit(
+            [x, values], x, batch_size=3, epochs=1, shuffle=False, verbose=0
+        )
+        losses.append(history.history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

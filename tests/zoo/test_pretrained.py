@@ -171,3 +171,17 @@ def test_code_in_a_model_is_not_run(entry):
     unsafe = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
     unsafe.save(entry.parent / "unsafe.keras")
     refused(entry.parent / "unsafe.keras", "cannot be opened")
+
+
+def test_texts_need_tensorflow(tmp_path, monkeypatch):
+    text = keras.Input((), dtype="string")
+    ids = keras.layers.StringLookup(vocabulary=["a"])(text)
+    keras.Model(text, keras.layers.Embedding(3, 5)(ids)).save(tmp_path / "x.keras")
+    assert attention_zoo.load(tmp_path / "x.keras").inputs[0].dtype == "string"
+    monkeypatch.setattr("keras.config.backend", lambda: "jax")
+    with pytest.raises(PretrainedError) as refused:
+        attention_zoo.load(tmp_path / "x.keras")
+    assert str(refused.value).endswith(
+        "x.keras takes raw texts, which need Keras on TensorFlow, and it runs on jax: "
+        "set KERAS_BACKEND=tensorflow"
+    )

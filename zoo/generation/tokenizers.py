@@ -193,10 +193,13 @@ class SubwordTokenizer(_Vocabulary):
             return place, failed | lost, step + 1, rows.write(step, chosen)
 
         rows = tf.TensorArray("int32", 0, dynamic_size=True, element_shape=(None,))
+        rows = rows.write(
+            0, tf.fill(tf.shape(words), -1)
+        )  # so that there is one to stack
         none = tf.zeros_like(words, dtype="bool")
-        start = (tf.zeros_like(lengths), none, 0, rows)
+        start = (tf.zeros_like(lengths), none, 1, rows)
         _, failed, _, rows = tf.while_loop(unfinished, advance, start)
-        ids = tf.transpose(tf.reshape(rows.stack(), (-1, tf.size(words))))
+        ids = tf.transpose(rows.stack())
         first = tf.fill((tf.size(words), 1), -1)
         first = tf.where(failed[:, None], UNKNOWN_ID, first)
         ids = tf.where(failed[:, None], -1, ids)

@@ -66,6 +66,15 @@ def test_the_end_follows_what_is_left_after_the_cut():
     assert empty.tolist() == [[0], [0]]
 
 
+def test_an_empty_batch_in_a_graph():
+    """As in an exported model: there is nothing to split in it, nor in empty texts."""
+    tokenizer = SubwordTokenizer(VOCABULARY, end=True)
+    tokenize = tf.function(tokenizer, [tf.TensorSpec((None,), "string")])
+    assert tokenize(tf.constant([], "string")).shape == (0, 1)
+    assert tokenize(tf.constant(["", " "])).numpy().tolist() == [[3], [3]]
+    assert tokenize(tf.constant(["dog"])).numpy().tolist() == [[6, 3]]
+
+
 def test_the_library_splits_alike():
     tokenizers = pytest.importorskip("tokenizers")
     rng = np.random.default_rng(0)

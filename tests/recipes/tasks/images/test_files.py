@@ -359,3 +359,20 @@ def test_a_negative_is_told_from_its_border():
     assert _images.is_inverted(255 - light, background=250)
     assert not _images.is_inverted(light, background=128)  # photographs
     assert not _images.is_inverted(light, background=None)  # an older card
+
+
+def test_predict_turns_negatives(command, entry):
+    card = json.loads((entry / "card.json").read_text())
+    (entry / "card.json").write_text(json.dumps({**card, "background": 0}))
+    dark = np.full(SHAPE, 5, "uint8")
+    dark[2:5, 1:4] = 250
+    files = [save("x.png", dark), save("y.png", 255 - dark)]
+    code, out, err = command("predict", "clothes", *files)
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert err == (
+        "1 of 2 images have light and dark the other way round than those of the "
+        "training: --invert turns them\n"
+    )
+    answer = out.splitlines()[0].replace("x.png", "y.png")
+    code, out, err = command("predict", "clothes", "y.png", "--invert")
+    assert (code, out, err) == (0, f"{answer}\n", "")
