@@ -50,6 +50,7 @@ class Entry:
         file = self.folder / CARD_FILE
         try:
             card = json.loads(file.read_text(encoding="utf-8"))
+            json.dumps(card, ensure_ascii=False).encode()  # no half of a character
         except FileNotFoundError:
             raise PretrainedError(
                 f"{self.folder} has no {CARD_FILE}, so its model cannot be checked. "

@@ -7,6 +7,7 @@ Ctrl-C. The other modules of this folder hold the commands themselves.
 import argparse
 import functools
 import os
+import re
 import sys
 
 from attention_zoo import __version__
@@ -45,6 +46,8 @@ def main(argv=None):
     Args:
         argv: List of arguments. Defaults to those of the process.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may hold any byte
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parse(sys.argv[1:] if argv is None else list(argv))
         code = args.run(args) or 0
@@ -80,6 +83,8 @@ def parse(argv):
     word = next((word for word in argv if not word.startswith("-")), None)
     if word is not None and word not in parsers:
         raise unknown("command", word, parsers)
+    for option in (word for word in argv if re.fullmatch("--[^=]+=--", word)):
+        raise UserError(f"{option.removesuffix('=--')} takes a value, received '--'")
     args, surplus = parser.parse_known_args(argv)
     options = [word for word in surplus if word.startswith("-") and " " not in word]
     if options:

@@ -46,7 +46,8 @@ def translate(args):
             raise UserError(f"{flag} must be positive, received {value}")
     need_tensorflow()
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
+        # As the input, whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     translator = open_translator(entry, args.beam, args.num_best)
     code, unknown, wrong = 0, 0, []
     for chunk in text_chunks(args.text):

@@ -238,6 +238,8 @@ def _read_json_lines(file, count):
                     rows.append(json.loads(text))
                     if not isinstance(rows[-1], dict):
                         raise ValueError("no object")
+                    if r"\ud" in text.lower():
+                        check_characters(rows[-1])
                 if len(rows) == count:
                     yield pandas.DataFrame(rows)
                     rows = []
@@ -246,6 +248,15 @@ def _read_json_lines(file, count):
             f"{file}, line {line}: no JSON object on one line ({one_line(error, 80)})"
         ) from None
     yield pandas.DataFrame(rows)
+
+
+def check_characters(value):
+    """Raises `ValueError` for half of a surrogate pair in a value out of JSON."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise ValueError(f"{half} is half of a character") from None
 
 
 def _read_parquet(file, count):

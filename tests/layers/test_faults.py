@@ -104,7 +104,7 @@ def test_blocks_train_with_xla_and_a_smaller_last_batch():
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA on TensorFlow")
 @pytest.mark.parametrize("order", ["bahdanau", "luong"])
 def test_decoders_train_with_xla_and_a_smaller_last_batch(order):
-    x, values = draw(5, 3, 2), draw(5, 7, 3)
+    x, values, targets = draw(5, 3, 2), draw(5, 7, 3), draw(5, 3, 5)
     losses = []
     for compiled in (False, True):
         keras.utils.set_random_seed(0)
@@ -115,7 +115,7 @@ def test_decoders_train_with_xla_and_a_smaller_last_batch(order):
         model = keras.Model(inputs, decoder(*inputs))
         model.compile("sgd", "mse", jit_compile=compiled)
         history = model.fit(
-            [x, values], x, batch_size=3, epochs=1, shuffle=False, verbose=0
+            [x, values], targets, batch_size=3, epochs=1, shuffle=False, verbose=0
         )
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

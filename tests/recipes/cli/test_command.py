@@ -1,6 +1,7 @@
 """The command `attention-zoo`: what it prints, and its one line for bad input."""
 
 import csv
+import io
 import json
 import re
 
@@ -297,3 +298,25 @@ def test_download_and_push(command, tmp_path):
         assert (code, out) == (2, "")
         assert told in err
         assert len(err.splitlines()) == 1
+
+
+def test_output_of_any_characters(refused, tmp_path, monkeypatch):
+    """A terminal may know few characters; half of one is in no card."""
+    folder = tmp_path / "saved_models" / "words"
+    write_card(folder, command="train \u00e9")
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", out)
+        assert _cli.main(["show", "words"]) == 0
+        out.flush()
+    assert rb"train \xe9" in out.buffer.getvalue()
+    (folder / "card.json").write_text(json.dumps({"sha256": "0", "x": "\ud800"}))
+    assert "card.json cannot be read" in refused("predict", "words", "a film")
+
+
+@pytest.mark.parametrize("option", ["--trials", "--seed", "--tuner"])
+def test_two_dashes_are_no_value(refused, option):
+    """The parser would take an empty list for it."""
+    assert refused("tune", RECIPE, f"{option}=--") == (
+        f"{option} takes a value, received '--'"
+    )

@@ -217,7 +217,7 @@ class FakePipeline:
 
 def run(line, given):
     """Returns exit code, stdout and stderr of a command line, as a shell sees them."""
-    out = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="surrogateescape")
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     err = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
     before = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(given))

@@ -307,3 +307,14 @@ def test_a_recipe_for_own_data_forgets_what_only_its_own_have():
     }
     other = dataclasses.replace(recipe, pipeline={**kept, **own_only})
     assert reader.adapted(other).pipeline == kept
+
+
+def test_half_a_character_is_refused(write):
+    """As JSON has it where a text was cut inside of an emoji."""
+    whole = r'{"review": "a \ud83d\ude00", "stars": 1}'
+    assert pairs(read(write("a.jsonl", whole))) == [("a 😀", "1")]
+    for line in (whole.replace(r"\ude00", ""), r'{"review": "a", "\udc00": 1}'):
+        with pytest.raises(
+            UserError, match=r"a\.jsonl, line 2: .* half of a character"
+        ):
+            read(write("a.jsonl", f"{whole}\n{line}\n"))
