@@ -149,6 +149,12 @@ def test_layers_saved_under_an_earlier_name_open(name, config):
     assert whole["registered_name"] == f"attention_zoo>{name}"
 
 
+def test_a_layer_takes_its_name():
+    for kind in ("cbam", "multi_head_attention"):
+        config = {} if kind == "cbam" else {"num_heads": 2, "key_dim": 3}
+        assert layers.create_attention(kind, name="x", **config).name == "x"
+
+
 def test_an_unknown_family_is_refused():
     class Astray(layers.CBAM):
         family = "hybird"

@@ -10,6 +10,7 @@ from attention_zoo.recipes.core.errors import UserError, unknown
 
 GAPS = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 DELIMITERS = ",;\t|"
+LARGEST = float(np.finfo("float32").max)  # of what a model computes with
 
 
 class Table:
@@ -137,7 +138,7 @@ class Table:
         if not pd.api.types.is_string_dtype(column.dtype):
             if pd.api.types.is_numeric_dtype(column.dtype):
                 values = column.to_numpy("float64", na_value=np.nan)
-                wrong = np.flatnonzero(np.isinf(values))
+                wrong = np.flatnonzero(np.abs(values) > LARGEST)
                 return values, (wrong[0] if len(wrong) else None)
             column = column.astype("str")
         cells = column.fillna("").str.strip()
@@ -149,12 +150,16 @@ class Table:
             if commas.isna().sum() < values.isna().sum():
                 values, self.decimal = commas, ","
         values = values.to_numpy("float64")
-        wrong = np.flatnonzero(~empty & ~np.isfinite(values))
+        wrong = np.flatnonzero(~empty & ~(np.abs(values) <= LARGEST))
         return values, (wrong[0] if len(wrong) else None)
 
     def refuse_cell(self, row, name):
         """Raises `UserError` for a cell that is no number."""
+        import pandas as pd
+
+        cell = self.frame[name].iloc[row]
+        large = np.isfinite(pd.to_numeric(cell, errors="coerce"))
         raise UserError(
-            f"{self.place(row)}: column {name} holds '{self.frame[name].iloc[row]}', "
-            "which is no number"
+            f"{self.place(row)}: column {name} holds '{cell}', which is "
+            f"{'too large for a model' if large else 'no number'}"
         )

@@ -320,3 +320,9 @@ def test_two_dashes_are_no_value(refused, option):
     assert refused("tune", RECIPE, f"{option}=--") == (
         f"{option} takes a value, received '--'"
     )
+
+
+def test_a_file_is_no_data_set_by_name(refused, tmp_path):
+    (tmp_path / "mine.csv").write_text("text,label\na,1\n")
+    message = refused("train", RECIPE, "--set", "dataset=mine.csv")
+    assert message.endswith("A file of your own is given by --data mine.csv")

@@ -78,6 +78,32 @@ def test_what_tells_series_apart_is_neither_time_nor_value(write):
     assert "the column date holds the time stamps" in said
 
 
+def test_numbers_that_no_model_computes_with(write):
+    rows = lines()
+    rows[2] = rows[2].replace("2.5", "1e39")  # float32 ends before
+    said = refuse(write(rows))
+    assert said.startswith(
+        "x.csv, line 4: column heat holds '1e39', which is too large"
+    )
+    rows[2] = rows[2].replace("1e39", "1e400")
+    assert refuse(write(rows)).endswith("holds '1e400', which is no number")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "step", "next_one"),
+    [
+        ([f"2020-01-01 00:00:00.{i}" for i in (0, 2, 4)], "0.2 s", "00:00:00.6"),
+        ([str(1577836800 + 60 * i) for i in range(3)], "60 s", "1577836980"),
+        ([str(1577836800000 + 500 * i) for i in range(3)], "0.5 s", "1577836801500"),
+    ],
+)
+def test_fractions_of_seconds_and_numbers_since_1970(write, stamps, step, next_one):
+    name = write([f"{stamp},1" for stamp in stamps], header="time,load")
+    series = read(name, ["load"])
+    assert str(series.step) == step
+    assert series.stamps.following(series.step, 1)[0].endswith(next_one)
+
+
 def test_gaps(write):
     rows = lines()
     for i, cell in ((0, ""), (2, "N/A"), (3, " None")):
