@@ -34,7 +34,7 @@ SETTINGS = (
 )  # fmt: skip
 TEXTS = (
     "a good film", "", " ", "5 May 2020", "31 February 2021", "zzyzx", "你好", "\udcff",
-    "not", "a\nb", "\x1b[31m", "\u200b", "good " * 300, "--", "-x", "’", "\ud800",
+    "not", "a\nb", "\x1b[31m", "\u200b", "good " * 300, "--", "-x", "’",
 )  # fmt: skip
 VALUES = {
     "out": OUTPUTS, "output": OUTPUTS, "html": OUTPUTS, "data": FILES, "test": FILES,
