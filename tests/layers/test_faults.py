@@ -119,3 +119,24 @@ def test_decoders_train_with_xla_and_a_smaller_last_batch(order):
         )
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_top_k_of_fewer_values_than_k_in_a_graph():
+    inputs = keras.Input((None, 3))
+    layer = layers.Attention(normalizer="top_k")
+    model = keras.Model(inputs, layer(inputs, inputs))
+    model.compile(jit_compile=False)
+    x = draw(3, 2, 3)  # top_k keeps 8
+    expected = to_numpy(layers.Attention()(x, x))
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+
+
+def test_a_mask_for_each_head_of_differential_attention():
+    x, hidden = draw(2, 5, 3), np.zeros((2, 5, 5), bool)
+    hidden[:, :, :3] = True
+    layer = layers.DifferentialAttention(2, 4)
+    expected = to_numpy(layer(x, x, attention_mask=hidden))
+    by_head = np.broadcast_to(hidden[:, None], (2, 2, 5, 5))
+    got = to_numpy(layer(x, x, attention_mask=by_head))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert np.abs(expected - to_numpy(layer(x, x))).max() > 1e-3
