@@ -267,7 +267,10 @@ def check(place, line, given):
         meant = {os.path.normpath(word) for word in meant if word}
         for name in names:
             assert any(
-                name == word or name.startswith(f"{word}/") or word == "."
+                word == "."
+                or f"{name}/".startswith(f"{word}/")
+                # A folder on the way to what was asked for.
+                or word.startswith(f"{name}/")
                 for word in meant
             ), f"written unasked: {name}"
             assert not pathlib.Path(name).name.startswith("."), f"left behind: {name}"
