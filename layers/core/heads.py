@@ -32,7 +32,7 @@ def _product(dense, x, width, out):
     kernel = ops.convert_to_tensor(dense.kernel, dtype=dense.compute_dtype)
     x = ops.reshape(ops.cast(x, dense.compute_dtype), (-1, width))
     x = ops.matmul(x, ops.reshape(kernel, (width, math.prod(out))))
-    x = ops.reshape(x, (batch, rows, *out))
     if dense.bias is not None:
-        x = ops.add(x, ops.cast(dense.bias, x.dtype))
-    return dense.activation(x)
+        # Of rank 2: Keras's `add` takes `(H, 1)` for a bias along T where T is H.
+        x = ops.add(x, ops.reshape(ops.cast(dense.bias, x.dtype), (-1,)))
+    return dense.activation(ops.reshape(x, (batch, rows, *out)))

@@ -140,3 +140,16 @@ def test_a_mask_for_each_head_of_differential_attention():
     got = to_numpy(layer(x, x, attention_mask=by_head))
     np.testing.assert_allclose(got, expected, atol=1e-6)
     assert np.abs(expected - to_numpy(layer(x, x))).max() > 1e-3
+
+
+def test_heads_of_width_one_over_as_many_steps():
+    """A bias `(H, 1)` of the heads is not one of the H steps."""
+    layer, x = layers.MultiHeadAttention(3, 1), draw(2, 3, 5)
+    layer.build(x.shape, x.shape)
+    for i, weight in enumerate(layer.weights):
+        values = np.random.default_rng(i).normal(size=weight.shape)
+        weight.assign(values.astype("float32"))
+    longer = np.concatenate([x, np.zeros((2, 1, 5), "float32")], axis=1)
+    mask = np.array([[True, True, True, False]] * 2)
+    expected = to_numpy(layer(longer, longer, value_mask=mask))[:, :3]
+    np.testing.assert_allclose(to_numpy(layer(x, x)), expected, atol=1e-5)

@@ -112,7 +112,12 @@ def test_the_working_directory_comes_first(entry, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", attention_zoo.list_pretrained())
 def test_the_committed_models_load(name, root, monkeypatch):
     monkeypatch.chdir(root)
-    assert isinstance(attention_zoo.load(name), keras.Model)
+    kind = json.loads((root / "saved_models" / name / "card.json").read_text())["kind"]
+    if kind in ("text", "translation") and keras.config.backend() != "tensorflow":
+        with pytest.raises(PretrainedError, match=f"{name} takes raw texts"):
+            attention_zoo.load(name)
+    else:
+        assert isinstance(attention_zoo.load(name), keras.Model)
 
 
 def test_unknown(entry):
@@ -177,7 +182,8 @@ def test_texts_need_tensorflow(tmp_path, monkeypatch):
     text = keras.Input((), dtype="string")
     ids = keras.layers.StringLookup(vocabulary=["a"])(text)
     keras.Model(text, keras.layers.Embedding(3, 5)(ids)).save(tmp_path / "x.keras")
-    assert attention_zoo.load(tmp_path / "x.keras").inputs[0].dtype == "string"
+    if keras.config.backend() == "tensorflow":
+        assert attention_zoo.load(tmp_path / "x.keras").inputs[0].dtype == "string"
     monkeypatch.setattr("keras.config.backend", lambda: "jax")
     with pytest.raises(PretrainedError) as refused:
         attention_zoo.load(tmp_path / "x.keras")

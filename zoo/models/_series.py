@@ -63,9 +63,18 @@ def normalize(series, num_variates=None):
             scale, level = scale[..., :num_variates], level[..., :num_variates]
         if len(forecast.shape) == 4:
             scale, level = ops.expand_dims(scale, -1), ops.expand_dims(level, -1)
-        return forecast * scale + level
+        return raised(forecast * scale, level)
 
     return (series - mean) / deviation, restore
+
+
+def raised(forecast, level):
+    """Returns `forecast + level` for tensors of a graph of layers.
+
+    Keras's `Add` takes a `level` `(1, 1, C, 1)`, of one window, for a bias along the
+    last axis where Q equals C, on TensorFlow; `Subtract` does not.
+    """
+    return ops.subtract(forecast, -level)
 
 
 def by_variate(series):

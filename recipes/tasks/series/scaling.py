@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from attention_zoo.models import _series
+
 
 def by_training(pipeline, series):
     """Returns windows standardised by the training rows, and what undoes it.
@@ -49,7 +51,7 @@ def by_window(pipeline, series):
         level, scale = mean[:, :, :count], deviation[:, :, :count]
         if len(forecast.shape) == 4:
             level, scale = ops.expand_dims(level, -1), ops.expand_dims(scale, -1)
-        return forecast * scale + level
+        return _series.raised(forecast * scale, level)
 
     return scaled, restore
 

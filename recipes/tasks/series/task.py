@@ -198,7 +198,7 @@ class SeriesTask(Task):
 
     def input_of(self, card):
         known = card.get("known", [])
-        steps = card["lookback"] + max(card["horizons"]) * bool(known)
+        steps = card["lookback"] + (max(card["horizons"]) if known else 0)
         columns = [*card["variates"], *card.get("past", []), *known]
         return (None, steps, len(columns)), False
 

@@ -41,11 +41,11 @@ from attention_zoo.recipes.tuning import workers
 
 SOAK = "ATTENTION_ZOO_CASES" in os.environ
 CASES = int(os.environ.get("ATTENTION_ZOO_CASES", 150))
-COMMITTED = {
-    "texts": "attention_lstm_reviews",
-    "images": "cbam_resnet_digits",
-    "series": "attention_forecaster_climate",
-}
+COMMITTED = (
+    ("texts", "attention_lstm_reviews"),
+    ("images", "cbam_resnet_digits"),
+    ("series", "attention_forecaster_climate"),
+)
 SAVED = pathlib.Path(__file__).resolve().parents[3] / "saved_models"
 DEFAULTS = ("explanation.png", "saved_models", "build", "tuning")
 PREFIX = "attention-zoo: error: "
@@ -57,7 +57,7 @@ class Place:
     def __init__(self, folder):
         self.folder = folder
         self.home = home = folder / "saved_models"
-        for name, committed in COMMITTED.items():
+        for name, committed in COMMITTED:
             (home / name).mkdir(parents=True)
             for file in ("model.keras", "card.json", "README.md"):
                 shutil.copy(SAVED / committed / file, home / name)
@@ -66,7 +66,7 @@ class Place:
         card = json.loads((SAVED / "rnn_translator_dates" / "card.json").read_text())
         card["sha256"] = file_sha256(home / "translator" / "model.keras")
         (home / "translator" / "card.json").write_text(json.dumps(card))
-        self.names = (*COMMITTED, "translator")
+        self.names = (*(name for name, _ in COMMITTED), "translator")
         self.cards = [
             json.loads((home / name / "card.json").read_text()) for name in self.names
         ]

@@ -102,6 +102,14 @@ def test_covariates_are_seen_and_not_forecast(use_skip):
 
 
 @names
+def test_one_window_is_forecast_like_several(name):
+    """As many quantiles as variates: the level of each is no bias of the quantiles."""
+    model, x = create(name, quantiles=(0.1, 0.5, 0.9)), draw()
+    x = x + np.array([0, 100, 1000], "float32")
+    np.testing.assert_allclose(call(model, x[:1]), call(model, x)[:1], rtol=1e-4)
+
+
+@names
 def test_quantiles(name):
     model = create(name, quantiles=(0.1, 0.5, 0.9))
     assert call(model, draw()).shape == (4, H, C, 3)
