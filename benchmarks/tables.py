@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 
+from attention_zoo.interpret.choice import MEASURES
 from attention_zoo.layers import get_family, list_attentions
 from attention_zoo.layers.registry import FAMILIES, attention_class
 from attention_zoo.recipes.cards.schema import check_card
@@ -191,17 +192,14 @@ def costs():
 def methods(cards):
     """Returns the Markdown table of how faithful each entry's best method is, and
     attention beside it."""
-    measures = ("rank_correlation", "comprehensiveness", "sufficiency")
-    lines = [
-        "| entry | method | rank correlation | comprehensiveness | sufficiency |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    names = " | ".join(name.replace("_", " ") for name in MEASURES)
+    lines = [f"| entry | method | {names} |", "| --- | --- | --- | --- | --- |"]
     for card in sorted(cards, key=lambda card: card["recipe"]):
         entry = f"[{card['recipe']}](../saved_models/{card['recipe']}/README.md)"
         found = card.get("explanations", {"methods": {}})
         for method in dict.fromkeys((found.get("best"), "attention")):
             if row := found["methods"].get(method):
-                figures = " | ".join(f"{row[key]:.3f}" for key in measures)
+                figures = " | ".join(f"{row[key]:.3f}" for key in MEASURES)
                 lines.append(f"| {entry} | `{method}` | {figures} |")
     return "\n".join(lines)
 

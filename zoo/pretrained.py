@@ -86,7 +86,7 @@ class Entry:
             model = load_file(path)
         _CARDS[model] = self.card
         terms = str(self.card.get("data_license", ""))
-        if "non-commercial" in terms:
+        if is_non_commercial(terms):
             warnings.warn(
                 f"{self.name} is not for commercial use: {terms}", stacklevel=3
             )
@@ -99,6 +99,11 @@ class Entry:
             place: String or path: see `attention_zoo.download`.
         """
         return remote.fetch(self.name, self.card["sha256"], place)
+
+
+def is_non_commercial(terms):
+    """Returns whether the terms of a license, a string, forbid commercial use."""
+    return any(word in terms.lower() for word in ("non-commercial", "-nc", " nc"))
 
 
 def card_of(model):

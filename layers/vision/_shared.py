@@ -35,6 +35,23 @@ def global_average(x):
     return ops.cast(ops.mean(widen(x), axis=spatial_axes(x)), x.dtype)
 
 
+def axis_means(x):
+    """Returns the mean over all other axes for each axis between batch and channels.
+
+    Args:
+        x: Tensor `(B, ..., C)`.
+
+    Returns:
+        List of pairs: the mean `(B, size of the axis, C)`, and the other axes.
+    """
+    axes, found = spatial_axes(x), []
+    for axis in axes:
+        others = tuple(a for a in axes if a != axis)
+        mean = ops.cast(ops.mean(widen(x), axis=others), x.dtype) if others else x
+        found.append((mean, others))
+    return found
+
+
 def global_max(x):
     """Returns the maximum over positions, `(B, ..., C)` to `(B, C)`."""
     return max_or_zeros(x, axis=spatial_axes(x))

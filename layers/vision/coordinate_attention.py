@@ -3,11 +3,10 @@
 import keras
 from keras import ops
 
-from attention_zoo.layers.core.normalizers import widen
 from attention_zoo.layers.core.validation import check_positive_integer
 from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import MapGate
-from attention_zoo.layers.vision._shared import spatial_axes
+from attention_zoo.layers.vision._shared import axis_means
 
 
 @keras.saving.register_keras_serializable("attention_zoo")
@@ -98,19 +97,13 @@ class CoordinateAttention(MapGate):
             self._expands.append(expand)
 
     def calculate_gate(self, x):
-        axes = spatial_axes(x)
-        profiles = []
-        for axis in axes:
-            others = tuple(a for a in axes if a != axis)
-            mean = ops.mean(widen(x), axis=others) if others else x
-            profiles.append(ops.cast(mean, x.dtype))  # (B, size of the axis, C)
-        hidden = self._reduce(ops.concatenate(profiles, axis=1))
+        means = axis_means(x)
+        hidden = self._reduce(ops.concatenate([mean for mean, _ in means], axis=1))
         hidden = self.activation(self._norm(hidden))
         gate, start = 1.0, 0
-        for axis, expand in zip(axes, self._expands, strict=True):
-            size = ops.shape(x)[axis]
-            part = expand(hidden[:, start : start + size])
-            part = ops.expand_dims(part, tuple(a for a in axes if a != axis))
+        for (mean, others), expand in zip(means, self._expands, strict=True):
+            size = ops.shape(mean)[1]
+            part = ops.expand_dims(expand(hidden[:, start : start + size]), others)
             gate, start = gate * self.gate_activation(part), start + size
         return gate
 

@@ -11,6 +11,7 @@ from attention_zoo.layers.core.validation import (
 from attention_zoo.layers.core.weight_options import hand_on
 from attention_zoo.layers.vision._base import MapGate
 from attention_zoo.layers.vision._shared import (
+    axis_means,
     check_divisible,
     convolution,
     flatten_positions,
@@ -111,13 +112,9 @@ class EfficientMultiScaleAttention(MapGate):
 
     def _profile_gate(self, x):
         """Returns the product over the axes of the sigmoids of `profile`."""
-        axes = spatial_axes(x)
         gate = 1.0
-        for axis in axes:
-            others = tuple(a for a in axes if a != axis)
-            mean = ops.mean(widen(x), axis=others) if others else x
-            line = ops.sigmoid(self._profile(ops.cast(mean, x.dtype)))
-            gate = gate * ops.expand_dims(line, others)
+        for mean, others in axis_means(x):
+            gate = gate * ops.expand_dims(ops.sigmoid(self._profile(mean)), others)
         return gate
 
     def _normalize(self, x):

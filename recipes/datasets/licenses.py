@@ -1,5 +1,6 @@
 """Under what terms a data set is given, for the cards of the models trained on it."""
 
+from attention_zoo.pretrained import is_non_commercial
 from attention_zoo.recipes.datasets import loading
 
 NOT_STATED = "none stated"
@@ -47,4 +48,4 @@ def commercial(terms):
     """Returns whether terms allow commercial use: None where they do not say."""
     if terms == NOT_STATED:
         return None
-    return not any(word in terms.lower() for word in ("non-commercial", "-nc", " nc"))
+    return not is_non_commercial(terms)

@@ -193,9 +193,8 @@ class SubwordTokenizer(_Vocabulary):
             return place, failed | lost, step + 1, rows.write(step, chosen)
 
         rows = tf.TensorArray("int32", 0, dynamic_size=True, element_shape=(None,))
-        rows = rows.write(
-            0, tf.fill(tf.shape(words), -1)
-        )  # so that there is one to stack
+        # So that there is one to stack.
+        rows = rows.write(0, tf.fill(tf.shape(words), -1))
         none = tf.zeros_like(words, dtype="bool")
         start = (tf.zeros_like(lengths), none, 1, rows)
         _, failed, _, rows = tf.while_loop(unfinished, advance, start)

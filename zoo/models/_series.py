@@ -61,20 +61,24 @@ def normalize(series, num_variates=None):
         scale, level = deviation, mean
         if num_variates not in (None, series.shape[-1]):
             scale, level = scale[..., :num_variates], level[..., :num_variates]
-        if len(forecast.shape) == 4:
-            scale, level = ops.expand_dims(scale, -1), ops.expand_dims(level, -1)
-        return raised(forecast * scale, level)
+        return rescale(forecast, scale, level)
 
     return (series - mean) / deviation, restore
 
 
-def raised(forecast, level):
-    """Returns `forecast + level` for tensors of a graph of layers.
+def rescale(forecast, scale, level):
+    """Returns `forecast * scale + level` for tensors of a graph of layers.
 
-    Keras's `Add` takes a `level` `(1, 1, C, 1)`, of one window, for a bias along the
-    last axis where Q equals C, on TensorFlow; `Subtract` does not.
+    Keras's `Add` takes a level `(1, 1, C, 1)`, of one window, for a bias along the last
+    axis where Q equals C, on TensorFlow; `Subtract` does not.
+
+    Args:
+        forecast: Tensor `(B, H, C)` or `(B, H, C, Q)`.
+        scale, level: Tensors `(B, 1, C)`.
     """
-    return ops.subtract(forecast, -level)
+    if len(forecast.shape) == 4:
+        scale, level = ops.expand_dims(scale, -1), ops.expand_dims(level, -1)
+    return ops.subtract(forecast * scale, -level)
 
 
 def by_variate(series):

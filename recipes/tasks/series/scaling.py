@@ -48,10 +48,8 @@ def by_window(pipeline, series):
     count = len(pipeline.variates)
 
     def restore(forecast):
-        level, scale = mean[:, :, :count], deviation[:, :, :count]
-        if len(forecast.shape) == 4:
-            level, scale = ops.expand_dims(level, -1), ops.expand_dims(scale, -1)
-        return _series.raised(forecast * scale, level)
+        scale, level = deviation[:, :, :count], mean[:, :, :count]
+        return _series.rescale(forecast, scale, level)
 
     return scaled, restore
 
